@@ -1,0 +1,262 @@
+-- How a call enters the outbox (CONTRACT §3, "Enqueueing" and "Waiting for the analysis"). All of this runs
+-- inside the platform's own transactions: it takes no lock that another transaction may hold for long, and no
+-- value in any table or setting makes it fail.
+
+-- The setting postcall.analysis_wait as an interval, from 0 to 7 days: what cannot be read or is negative is
+-- 0, what is longer is cut. Bare numbers are seconds. Only a spelled-out interval costs an exception block.
+CREATE FUNCTION webhook_analysis_wait(setting text) RETURNS interval
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  spelled interval;
+BEGIN
+  IF setting IS NULL OR setting IN ('', '0') THEN
+    RETURN interval '0';
+  ELSIF setting ~ '^\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*$' THEN
+    spelled := make_interval(secs => setting::double precision);
+  ELSE
+    BEGIN
+      spelled := setting::interval;
+    EXCEPTION WHEN OTHERS THEN
+      RETURN interval '0';
+    END;
+  END IF;
+  RETURN CASE
+    WHEN spelled < interval '0' THEN interval '0'
+    WHEN spelled > interval '7 days' THEN interval '7 days'
+    ELSE spelled
+  END;
+END
+$$;
+COMMENT ON FUNCTION webhook_analysis_wait(text) IS
+  'What a value of the setting postcall.analysis_wait means, from 0 to 7 days';
+
+-- False when the setting postcall.enqueue is off, for an import.
+CREATE FUNCTION webhook_enqueue_wanted() RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  setting text := current_setting('postcall.enqueue', true);
+BEGIN
+  RETURN setting IS NULL OR lower(btrim(setting)) NOT IN ('off', 'false', 'no', '0');
+END
+$$;
+COMMENT ON FUNCTION webhook_enqueue_wanted() IS
+  'False when the setting postcall.enqueue is off, false, no or 0';
+
+-- Decides for good whether the completion of a call is sent: either the ledger or webhook_declined has the
+-- call afterwards, and whichever has it first, has it for ever. Called by the triggers on calls, or by a
+-- platform with tables of its own, in the transaction that completes the call.
+CREATE FUNCTION webhook_enqueue(call_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_column
+DECLARE
+  wanted  boolean := current_setting('postcall.enqueue', true) IS NULL OR webhook_enqueue_wanted();
+  setting text    := current_setting('postcall.analysis_wait', true);
+  wait    interval;
+  own_id  xid8;
+  moment  timestamptz;
+  agent   text;
+  verdict text;
+BEGIN
+  IF octet_length($1) > 1024 THEN  -- an entry of an index cannot hold much more
+    RAISE WARNING 'webhook_enqueue: an id longer than 1024 bytes, call %..., is not enqueued', left($1, 40);
+    RETURN;
+  END IF;
+
+  -- The transaction's id before the clock: webhook_close_hours relies on that order to know when no
+  -- transaction can still bring a row of an hour that is over.
+  own_id := pg_current_xact_id();
+  moment := clock_timestamp();
+  IF wanted THEN
+    INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)
+    SELECT $1, s.agent_id, moment
+      FROM (SELECT s.agent_id, a.settings #>> '{webhooks,postCall}' AS url  -- NULL when JSON has no such place
+              FROM webhook_source s
+              JOIN webhook_agents a ON a.id = s.agent_id
+             WHERE s.call_id = $1
+             LIMIT 1) s
+     WHERE s.url <> ''
+       AND octet_length(s.agent_id) <= 1024
+       AND NOT EXISTS (SELECT FROM webhook_declined c WHERE c.call_id = $1)
+        ON CONFLICT DO NOTHING
+    RETURNING agent_id INTO agent;
+  END IF;
+
+  IF agent IS NOT NULL THEN
+    IF setting <> '' AND setting <> '0' THEN
+      wait := nullif(webhook_analysis_wait(setting), interval '0');
+      IF wait IS NOT NULL AND EXISTS (
+           SELECT FROM webhook_source s
+            WHERE s.call_id = $1
+              AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                               s.interests_and_needs, s.action_items, s.sentiment) > 0) THEN
+        wait := NULL;
+      END IF;
+    END IF;
+    INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)
+    VALUES ($1, agent, 'completion', moment, moment + coalesce(wait, interval '0'), wait IS NOT NULL);
+    RETURN;
+  END IF;
+
+  -- Not let in. Why not is written down once; a call that is in the ledger has been decided.
+  SELECT CASE
+           WHEN NOT wanted THEN 'switched_off'
+           WHEN octet_length(s.agent_id) > 1024 THEN 'agent_id_too_long'
+           ELSE 'no_url'
+         END
+    INTO verdict
+    FROM webhook_source s
+   WHERE s.call_id = $1;
+  IF NOT FOUND THEN
+    RAISE WARNING 'webhook_enqueue: there is no call %, nothing is enqueued', coalesce($1, 'NULL');
+    RETURN;
+  ELSIF verdict = 'agent_id_too_long' THEN
+    RAISE WARNING 'webhook_enqueue: an id longer than 1024 bytes, the agent of call %, which is not enqueued', $1;
+  END IF;
+  INSERT INTO webhook_declined (call_id, reason, decided_at)
+  SELECT $1, verdict, moment
+   WHERE NOT EXISTS (SELECT FROM webhook_enqueued e WHERE e.call_id = $1)
+      ON CONFLICT DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION webhook_enqueue(text) IS
+  'Enqueues a completed call, once and for good; to be called in the transaction that completes it';
+
+-- Makes a waiting call due, because its analysis is there. Called by the trigger on call_analysis, or by a
+-- platform with tables of its own, in the transaction that writes the analysis.
+-- It sees only what is committed or its own. When the call is being completed in another transaction at this
+-- moment, neither sees the other's row, and to wait here for that one's end could deadlock the platform:
+-- webhook_release_analysed finds the pair once both are committed.
+CREATE FUNCTION webhook_analysis_ready(call_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_column
+BEGIN
+  -- In the stricter isolation levels, to touch a row that a dispatcher has meanwhile claimed would be a
+  -- serialization failure of the platform's transaction. webhook_release_analysed sees to the row then.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RETURN;
+  END IF;
+  -- A row that is locked is being claimed or made due already.
+  UPDATE webhook_outbox
+     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+   WHERE id IN (SELECT o.id
+                  FROM webhook_outbox o
+                 WHERE o.call_id = $1 AND o.awaits_analysis
+                   FOR UPDATE SKIP LOCKED);
+END
+$$;
+COMMENT ON FUNCTION webhook_analysis_ready(text) IS
+  'Makes a call due that waits for its analysis; to be called in the transaction that writes the analysis';
+
+-- Makes waiting calls due whose analysis is committed: those that webhook_analysis_ready could not see. Called
+-- by every dispatcher about once a second. When none waits, it reads two empty indexes. A call is looked at
+-- every second while it is fresh, which is when its analysis may be side by side with it; later every 32nd time,
+-- for transactions that took long, so that a hundred thousand calls without analysis cost little.
+-- Returns how many became due; at most 1000 at once.
+CREATE FUNCTION webhook_release_analysed(turn bigint DEFAULT extract(epoch FROM clock_timestamp())::bigint)
+RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+-- These tables fill and empty faster than statistics follow: no plan may read them whole.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  released int;
+BEGIN
+  WITH looked_at AS (
+    SELECT f.id FROM webhook_outbox f WHERE f.awaits_analysis AND f.enqueued_at > now() - interval '10 seconds'
+     UNION
+    SELECT t.id FROM webhook_outbox t WHERE t.awaits_analysis AND t.id % 32 = turn % 32),
+  ready AS MATERIALIZED (
+    SELECT o.id
+      FROM looked_at l
+      JOIN webhook_outbox o ON o.id = l.id AND o.awaits_analysis
+     CROSS JOIN LATERAL (
+             SELECT FROM webhook_source s
+              WHERE s.call_id = o.call_id
+                AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                                 s.interests_and_needs, s.action_items, s.sentiment) > 0
+              LIMIT 1) analysed
+     LIMIT 1000
+       FOR UPDATE OF o SKIP LOCKED)
+  UPDATE webhook_outbox o
+     SET due_at = least(o.due_at, clock_timestamp()), awaits_analysis = false
+    FROM ready
+   WHERE o.id = ready.id;
+  GET DIAGNOSTICS released = ROW_COUNT;
+  RETURN released;
+END
+$$;
+COMMENT ON FUNCTION webhook_release_analysed(bigint) IS
+  'Makes calls due whose analysis was committed while they were being completed; dispatchers call it every second';
+
+-- The functions of the triggers on the platform's tables (0006).
+
+CREATE FUNCTION webhook_call_completed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  -- An import writes nothing here, however many calls it brings; see webhook_call_uncompleted.
+  IF current_setting('postcall.enqueue', true) IS NULL OR webhook_enqueue_wanted() THEN
+    PERFORM webhook_enqueue(NEW.id);
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION webhook_call_completed() IS 'Trigger on calls: a row became completed';
+
+-- A completed call that is not in the ledger was completed before installation, or with postcall.enqueue off,
+-- or longer ago than the ledger is kept. Before its row loses the status, that is written down, or a later
+-- completion of the same call would look like its first.
+CREATE FUNCTION webhook_call_uncompleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO webhook_declined (call_id, reason, decided_at)
+  SELECT OLD.id, 'completed_unseen', clock_timestamp()
+   WHERE octet_length(OLD.id) <= 1024
+     AND NOT EXISTS (SELECT FROM webhook_enqueued e WHERE e.call_id = OLD.id)
+      ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION webhook_call_uncompleted() IS
+  'Trigger on calls: a completed row gets another status or id, or goes';
+
+CREATE FUNCTION webhook_calls_truncated() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO webhook_declined (call_id, reason, decided_at)
+  SELECT s.call_id, 'completed_unseen', clock_timestamp()
+    FROM webhook_source s
+   WHERE s.completed
+     AND octet_length(s.call_id) <= 1024
+     AND NOT EXISTS (SELECT FROM webhook_enqueued e WHERE e.call_id = s.call_id)
+      ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION webhook_calls_truncated() IS 'Trigger on calls: as webhook_call_uncompleted, for TRUNCATE';
+
+CREATE FUNCTION webhook_analysis_written() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  PERFORM webhook_analysis_ready(NEW.call_id);
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION webhook_analysis_written() IS 'Trigger on call_analysis: a row was inserted or updated';
+
+-- Whoever calls them, they see this schema and nothing that the caller put before it. Only the two functions
+-- that a platform calls itself are open to everybody.
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY[
+    'webhook_analysis_wait(text)', 'webhook_enqueue_wanted()', 'webhook_enqueue(text)',
+    'webhook_analysis_ready(text)', 'webhook_release_analysed(bigint)', 'webhook_call_completed()',
+    'webhook_call_uncompleted()', 'webhook_calls_truncated()', 'webhook_analysis_written()']
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
+    CONTINUE WHEN name IN ('webhook_analysis_wait(text)', 'webhook_enqueue_wanted()');
+    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+  END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION webhook_enqueue(text), webhook_analysis_ready(text) TO PUBLIC;
