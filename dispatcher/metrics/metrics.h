@@ -1,0 +1,128 @@
+// Every metric of the program, in one struct (CONTRACT §8). All series exist from the start, at 0, so that a
+// rate or an alert never waits for the first event. None carries an agent, a URL or a call.
+// Any thread: the references are taken once and kept, since a look-up by label locks and hashes.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "dispatcher/metrics/agent_health.h"
+#include "dispatcher/metrics/certificate_expiry.h"
+#include "dispatcher/metrics/process_metrics.h"
+#include "schema/outcome.h"
+
+namespace postcall::metrics {
+
+// What of the database's work failed: label `operation` of postcall_database_errors_total.
+enum class Operation {
+  kClaim,
+  kRecord,
+  kGiveBack,
+  kConfirm,
+  kResolve,
+  kHeartbeat,
+  kSweep,
+  kPartitions,
+  kSample,
+  kMigrate,
+};
+inline constexpr std::array kOperations = {
+    Operation::kClaim,   Operation::kRecord,    Operation::kGiveBack, Operation::kConfirm,
+    Operation::kResolve, Operation::kHeartbeat, Operation::kSweep,    Operation::kPartitions,
+    Operation::kSample,  Operation::kMigrate,
+};
+
+// What this machine ran out of: label `kind` of postcall_local_faults_total.
+enum class LocalFault { kDescriptors, kMemory, kPorts };
+inline constexpr std::array kLocalFaults = {LocalFault::kDescriptors, LocalFault::kMemory,
+                                            LocalFault::kPorts};
+
+// The words as the labels have them.
+std::string_view ToString(Operation operation);
+std::string_view ToString(LocalFault kind);
+
+// Labels of postcall_build_info.
+struct BuildInfo {
+  std::string version = POSTCALL_VERSION;
+  std::string libcurl = "unknown";
+  std::string libpq = "unknown";
+};
+
+class Metrics {
+  // First, for everything below refers into it.
+  std::shared_ptr<prometheus::Registry> registry_;
+  std::array<std::array<prometheus::Counter*, kCauses.size()>, kFinalOutcomes.size()> deliveries_{};
+  std::array<prometheus::Histogram*, kFinalOutcomes.size()> delivery_duration_{};
+  std::array<prometheus::Counter*, 5> responses_{};
+  std::array<prometheus::Counter*, kOperations.size()> database_errors_{};
+  std::array<prometheus::Counter*, kLocalFaults.size()> local_faults_{};
+
+ public:
+  explicit Metrics(const BuildInfo& build = {});
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // Prometheus text format 0.0.4, process_* included. Takes the samples of `certificates` and `agents` at
+  // `now`.
+  std::string Expose(SteadyTime now = Steady::now());
+
+  // A delivery ended. The outcome is a final one: kInFlight throws std::invalid_argument, here and below.
+  prometheus::Counter& deliveries(Outcome outcome, Cause cause);
+  // Seconds from a delivery's start to its end.
+  prometheus::Histogram& delivery_duration(Outcome outcome);
+  // The final response's status. What is outside 100..599 counts with its nearest class.
+  prometheus::Counter& responses(int http_status);
+  prometheus::Counter& database_errors(Operation operation);
+  prometheus::Counter& local_faults(LocalFault kind);
+
+  // Counters.
+  prometheus::Counter& unknown_resolved;  // late outcomes that replaced `unknown`
+  prometheus::Counter& connections_reused;
+  prometheus::Counter& connections_new;
+  prometheus::Counter& resend_guard;  // times a second send was stopped
+
+  // Histograms of seconds.
+  prometheus::Histogram& lookup;  // postcall_phase_duration_seconds, by phase
+  prometheus::Histogram& connect;
+  prometheus::Histogram& tls;
+  prometheus::Histogram& first_byte;
+  prometheus::Histogram& dispatch_latency;  // due to POST started
+  prometheus::Histogram& claim_duration;
+  prometheus::Histogram& record_duration;
+  prometheus::Histogram& loop_lag;
+
+  // Histograms of rows.
+  prometheus::Histogram& claim_batch_size;
+  prometheus::Histogram& record_batch_size;
+
+  // Gauges that the owner of the number sets.
+  prometheus::Gauge& in_flight;
+  prometheus::Gauge& in_flight_limit;
+  prometheus::Gauge& slow_in_flight;
+  prometheus::Gauge& outbox_depth;
+  prometheus::Gauge& outbox_oldest_age;  // seconds
+  prometheus::Gauge& unaccounted;
+  prometheus::Gauge& outcomes_unrecorded;
+  prometheus::Gauge& database_connected;     // 0 or 1
+  prometheus::Gauge& partitions_ahead_days;  // days
+
+  // Sources of postcall_certificate_expiry_timestamp_seconds (+Inf while no certificate was seen, so that
+  // "ends within a fortnight" is not true of none) and of postcall_agents_failing and _active.
+  CertificateExpiry certificates;
+  AgentHealth agents;
+
+ private:
+  prometheus::Gauge& certificate_expiry_;
+  prometheus::Gauge& agents_failing_;
+  prometheus::Gauge& agents_active_;
+  ProcessMetrics process_;
+};
+
+}  // namespace postcall::metrics
