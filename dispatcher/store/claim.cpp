@@ -1,0 +1,236 @@
+#include "dispatcher/store/claim.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "common/log.h"
+#include "dispatcher/store/array_literal.h"
+#include "dispatcher/store/database_value.h"
+#include "dispatcher/store/halves.h"
+#include "dispatcher/store/heartbeat.h"
+#include "dispatcher/store/sources.h"
+#include "dispatcher/store/transaction.h"
+#include "schema/utf8.h"
+
+namespace postcall::store {
+namespace {
+
+// Due rows, at most $3 (or $4's number for that agent) of an agent, at most $2 in all, beginning after agent
+// $1. It steps through the index from agent to agent, so that a noisy one's backlog is stepped over and not
+// read, and no further than the limit needs. Locks exactly the rows that it returns.
+constexpr const char* kPick = R"sql(
+    WITH RECURSIVE
+      onward (agent_id) AS (
+          (SELECT agent_id FROM webhook_outbox WHERE agent_id > $1 ORDER BY agent_id LIMIT 1)
+        UNION ALL
+          SELECT (SELECT o.agent_id FROM webhook_outbox o
+                   WHERE o.agent_id > onward.agent_id
+                   ORDER BY o.agent_id LIMIT 1)
+            FROM onward
+           WHERE onward.agent_id IS NOT NULL),
+      around (agent_id) AS (
+          (SELECT agent_id FROM webhook_outbox WHERE agent_id <= $1 ORDER BY agent_id LIMIT 1)
+        UNION ALL
+          SELECT (SELECT o.agent_id FROM webhook_outbox o
+                   WHERE o.agent_id > around.agent_id AND o.agent_id <= $1
+                   ORDER BY o.agent_id LIMIT 1)
+            FROM around
+           WHERE around.agent_id IS NOT NULL),
+      agent AS (SELECT agent_id FROM onward UNION ALL SELECT agent_id FROM around)
+    SELECT due.id, due.call_id, due.agent_id, due.cause,
+           (extract(epoch FROM due.enqueued_at) * 1000000)::bigint AS enqueued_at,
+           (extract(epoch FROM due.due_at) * 1000000)::bigint AS due_at,
+           due.returns, due.place
+      FROM agent
+     CROSS JOIN LATERAL (
+             SELECT o.*, o.ctid AS place
+               FROM webhook_outbox o
+              WHERE o.agent_id = agent.agent_id
+                AND o.due_at <= statement_timestamp()
+              ORDER BY o.due_at, o.id
+              LIMIT coalesce(($4::jsonb ->> agent.agent_id)::int, $3::int)
+                FOR UPDATE SKIP LOCKED) AS due
+     LIMIT $2::int
+)sql";
+
+// Moves the judged rows from the outbox to the log. $5 is claimed_at, and finished_at of what is final at
+// once.
+constexpr const char* kTake = R"sql(
+    WITH taken AS (
+      DELETE FROM webhook_outbox o
+       USING unnest($1::tid[], $2::text[], $3::text[], $4::text[]) AS verdict (place, url, outcome, error)
+       WHERE o.ctid = verdict.place
+      RETURNING o.id, o.call_id, o.agent_id, o.cause, o.enqueued_at, o.due_at,
+                verdict.url, verdict.outcome, verdict.error,
+                'epoch'::timestamptz + $5::bigint * interval '1 microsecond' AS now)
+    INSERT INTO webhook_deliveries (
+      id, call_id, agent_id, cause, url, outcome, reached, error,
+      enqueued_at, due_at, claimed_at, finished_at, dispatcher, claim_id)
+    SELECT id, call_id, agent_id, cause, url, outcome,
+           CASE WHEN outcome <> 'in_flight' THEN 'nothing' END, error,
+           enqueued_at, due_at, now, CASE WHEN outcome <> 'in_flight' THEN now END, $6, $7::uuid
+      FROM taken
+)sql";
+
+std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
+  if (agent_limits.empty()) return "{}";
+  nlohmann::json limits = nlohmann::json::object();
+  for (const auto& [agent, limit] : agent_limits) limits[agent.get()] = limit;
+  return limits.dump();
+}
+
+// True when an agent gave as many rows as an agent may, so that it may have more.
+bool AnAgentReachedItsLimit(const std::vector<Sources::Wanted>& picked, const ClaimLimits& limits) {
+  int rows = 0;
+  for (std::size_t i = 0; i < picked.size(); ++i) {
+    rows = i > 0 && picked[i].agent_id == picked[i - 1].agent_id ? rows + 1 : 1;
+    if (rows == limits.per_agent &&
+        std::ranges::find(limits.agent_limits, picked[i].agent_id, [](const auto& limit) {
+          return std::string_view(limit.first.get());
+        }) == limits.agent_limits.end()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// What the judge decided, as the arrays of kTake.
+class Verdicts {
+ public:
+  void Add(DeliveryId id, std::string_view place, const Verdict& verdict, Claimed& claimed) {
+    if (const auto* send = std::get_if<Send>(&verdict)) {
+      claimed.sent.push_back(id);
+      Add(place, Outcome::kInFlight, send->url, "");
+    } else if (const auto* finish = std::get_if<Finish>(&verdict)) {
+      claimed.finished.push_back(id);
+      Add(place, finish->outcome, finish->url, finish->error);
+    }
+  }
+
+  std::size_t size() const { return size_; }
+
+  // Throws Refused when a row that is locked by this claim is gone nevertheless.
+  void Take(Transaction& transaction, DatabaseTime claimed_at, const std::string& instance,
+            const ClaimId& claim_id) && {
+    const pqxx::result taken =
+        transaction.Exec(kTake, std::move(places_).Close(), std::move(urls_).Close(),
+                         std::move(outcomes_).Close(), std::move(errors_).Close(), ToMicroseconds(claimed_at),
+                         ToStorableText(instance), claim_id.get().ToString());
+    if (static_cast<std::size_t>(taken.affected_rows()) != size_) {
+      throw Refused("the outbox changed under a claim's locks; nothing was claimed", "");
+    }
+  }
+
+ private:
+  void Add(std::string_view place, Outcome outcome, const std::string& url, const std::string& error) {
+    ++size_;
+    places_.Add(place);
+    urls_.AddUnlessEmpty(url);
+    outcomes_.Add(ToString(outcome));
+    errors_.AddUnlessEmpty(error);
+  }
+
+  std::size_t size_ = 0;
+  ArrayLiteral places_, urls_, outcomes_, errors_;
+};
+
+// The source view raised an error for one of these rows.
+struct Unreadable {
+  std::size_t rows;
+  std::string first_call;
+  AgentId first_agent;
+  std::string error;
+};
+
+// Throws Unreadable.
+Sources ReadSources(Transaction& transaction, const std::vector<Sources::Wanted>& picked,
+                    std::int64_t max_bytes) {
+  try {
+    return Sources(transaction, picked, max_bytes);
+  } catch (const Refused& refused) {
+    if (!IsAboutRows(refused)) throw;
+    throw Unreadable{.rows = picked.size(),
+                     .first_call = std::string(picked.front().call_id),
+                     .first_agent = AgentId(std::string(picked.front().agent_id)),
+                     .error = refused.what()};
+  }
+}
+
+// Throws Unreadable, before the judge is asked.
+std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const DispatcherId& dispatcher,
+                                                     const ClaimId& claim_id, const std::string& instance,
+                                                     const ClaimLimits& limits, const Judge& judge) {
+  Claimed claimed;
+  claimed.claim_id = claim_id;
+  claimed.last_agent = limits.after;
+  if (limits.max_rows <= 0) return claimed;
+
+  Transaction transaction(session, Transaction::kLookUps);
+  const pqxx::result rows = transaction.Exec(kPick, limits.after.get(), limits.max_rows, limits.per_agent,
+                                             JsonOf(limits.agent_limits));
+  if (rows.empty()) return claimed;
+  std::vector<Sources::Wanted> picked;
+  for (const pqxx::row& row : rows) picked.push_back({.call_id = TextOf(row[1]), .agent_id = TextOf(row[2])});
+
+  const Sources sources = ReadSources(transaction, picked, limits.max_bytes);
+  claimed.candidates = static_cast<int>(sources.size());
+  claimed.last_agent = AgentId(std::string(picked[sources.size() - 1].agent_id));
+  claimed.more = sources.size() < picked.size() || static_cast<int>(picked.size()) == limits.max_rows ||
+                 AnAgentReachedItsLimit(picked, limits);
+
+  Verdicts verdicts;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const pqxx::row row = rows[static_cast<pqxx::result::size_type>(i)];
+    const Candidate candidate{
+        .id = DeliveryId(row[0].as<std::int64_t>()),
+        .call_id = picked[i].call_id,
+        .agent_id = picked[i].agent_id,
+        .cause = CauseFrom(TextOf(row[3])).value(),
+        .enqueued_at = MomentOf(row[4]),
+        .due_at = MomentOf(row[5]),
+        .returns = row[6].as<int>(),
+        .call = sources.call(i),
+        .settings = sources.settings(picked[i].agent_id),
+    };
+    verdicts.Add(candidate.id, TextOf(row[7]), judge(candidate), claimed);
+  }
+  if (verdicts.size() == 0) return claimed;
+
+  claimed.fence = Steady::now();
+  const Heartbeat heartbeat = MoveHeartbeat(transaction, dispatcher, instance);
+  claimed.anchor = {.at = heartbeat.at, .steady = Steady::now()};
+  std::move(verdicts).Take(transaction, heartbeat.at, instance, claim_id);
+  try {
+    transaction.Commit();  // before anything is sent: a crash must count as an attempt
+  } catch (const CommitInDoubt&) {
+    return InDoubt{.claimed = std::move(claimed), .transaction_id = heartbeat.transaction_id};
+  }
+  return claimed;
+}
+
+}  // namespace
+
+std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
+                                     const ClaimId& claim_id, const std::string& instance,
+                                     const ClaimLimits& limits, const Judge& judge) {
+  ClaimLimits smaller = limits;
+  while (true) {
+    try {
+      return ClaimInOneTransaction(session, dispatcher, claim_id, instance, smaller, judge);
+    } catch (const Unreadable& unreadable) {
+      if (unreadable.rows == 1) {
+        log::Error("a call cannot be read and stays in the outbox",
+                   {{"call", unreadable.first_call}, {"error", unreadable.error}});
+        Claimed nothing;
+        nothing.claim_id = claim_id;
+        nothing.last_agent = unreadable.first_agent;
+        nothing.more = true;
+        return nothing;
+      }
+      smaller.max_rows = static_cast<int>(unreadable.rows / 2);
+    }
+  }
+}
+
+}  // namespace postcall::store

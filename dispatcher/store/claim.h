@@ -1,0 +1,84 @@
+// Takes due rows out of the outbox and into the delivery log, in one transaction that is committed before
+// anything is sent: a crash must count as an attempt (CONTRACT §1). Blocks; on the thread that owns the
+// session.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "dispatcher/store/database.h"
+#include "schema/call.h"
+#include "schema/ids.h"
+#include "schema/outcome.h"
+
+namespace postcall::store {
+
+struct ClaimLimits {
+  int max_rows = 0;
+  int per_agent = 0;                                  // rows of one agent, when it is not named below
+  std::vector<std::pair<AgentId, int>> agent_limits;  // exceptions; 0 steps over the agent
+  AgentId after;                                      // agents after this one come first, then the others
+  std::int64_t max_bytes = std::int64_t{64} << 20;    // of call data read at once; the first row always comes
+};
+
+// A due row, locked by this claim, with what its payload is made of. Views are valid during the judge's call
+// only.
+struct Candidate {
+  DeliveryId id;
+  std::string_view call_id;
+  std::string_view agent_id;
+  Cause cause = Cause::kCompletion;
+  DatabaseTime enqueued_at;
+  DatabaseTime due_at;
+  int returns = 0;                             // how often it was given back
+  const Call* call = nullptr;                  // none: the call is gone
+  const std::string_view* settings = nullptr;  // JSON text; none: the agent is gone
+};
+
+struct Leave {};    // stays in the outbox, free for others once the claim is over
+struct Send {       // enters the log as in_flight; to be sent after the commit
+  std::string url;  // for the log: without user info and query values
+};
+struct Finish {  // enters the log with its final outcome, `reached` nothing
+  Outcome outcome = Outcome::kSkipped;
+  std::string url;  // as for Send; empty: none
+  std::string error;
+};
+using Verdict = std::variant<Leave, Send, Finish>;
+
+// Called once for each candidate, in the order of the claim, before anything is written.
+using Judge = std::function<Verdict(const Candidate&)>;
+
+struct Claimed {
+  ClaimId claim_id;
+  ClockAnchor anchor;                // `at` is claimed_at of every row of the claim
+  SteadyTime fence;                  // before the claim proved that this dispatcher lives; see Confirm
+  std::vector<DeliveryId> sent;      // the rows judged Send, in the judge's order
+  std::vector<DeliveryId> finished;  // the rows judged Finish, likewise
+  int candidates = 0;                // rows shown to the judge
+  AgentId last_agent;  // of the last candidate: where the next claim starts after; `after` if there was none
+  bool more = false;   // a limit of the claim cut it short: there may be more rows that are due
+};
+
+// The answer to the commit was lost: the rows are claimed, or still in the outbox, and nobody may send them
+// before ResolveClaim has told which (CONTRACT §4, "Commits in doubt").
+struct InDoubt {
+  Claimed claimed;  // what was claimed, if it was
+  std::string transaction_id;
+};
+
+// One claim. A platform's own view may raise an error for some call: that call stays in the outbox and holds
+// up no other agent's. Registers the dispatcher anew when others took it for gone meanwhile. `claim_id`
+// begins with the first eight bytes of `dispatcher` and is never used twice. Throws Unavailable or Refused
+// when nothing was claimed.
+std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
+                                     const ClaimId& claim_id, const std::string& instance,
+                                     const ClaimLimits& limits, const Judge& judge);
+
+}  // namespace postcall::store

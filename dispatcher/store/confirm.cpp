@@ -1,0 +1,47 @@
+#include "dispatcher/store/confirm.h"
+
+#include "dispatcher/store/delivery_keys.h"
+#include "dispatcher/store/transaction.h"
+
+namespace postcall::store {
+namespace {
+
+constexpr const char* kMoveHeartbeat = R"sql(
+    UPDATE webhook_dispatchers
+       SET beats = beats + 1,
+           beat_at = clock_timestamp()
+     WHERE id = $1::uuid
+)sql";
+
+constexpr const char* kStillOurs = R"sql(
+    SELECT d.id
+      FROM unnest($1::bigint[], $2::bigint[], $3::uuid[])
+           WITH ORDINALITY AS k (id, claimed_at, claim_id, position)
+      JOIN webhook_deliveries d
+        ON d.claimed_at = 'epoch'::timestamptz + k.claimed_at * interval '1 microsecond'
+       AND d.id = k.id
+       AND d.claim_id = k.claim_id
+     WHERE d.claimed_at = ANY ($4::timestamptz[])
+       AND d.outcome = 'in_flight'
+     ORDER BY k.position
+)sql";
+
+}  // namespace
+
+Confirmed Confirm(Session& session, const DispatcherId& dispatcher, std::span<const DeliveryKey> keys) {
+  Confirmed confirmed{.fence = Steady::now(), .still = {}};
+  if (keys.empty()) return confirmed;
+  Transaction transaction(session, Transaction::kByKeys);
+  // Taken for gone: all that was in flight is unknown.
+  if (transaction.Exec(kMoveHeartbeat, dispatcher.get().ToString()).affected_rows() == 0) return confirmed;
+  DeliveryKeys wanted;
+  for (const DeliveryKey& key : keys) wanted.Add(key);
+  const pqxx::result rows =
+      transaction.Exec(kStillOurs, std::move(wanted.ids).Close(), std::move(wanted.claimed_at).Close(),
+                       std::move(wanted.claim_ids).Close(), std::move(wanted.claims).Close());
+  for (const pqxx::row& row : rows) confirmed.still.emplace_back(row[0].as<std::int64_t>());
+  transaction.Commit();
+  return confirmed;
+}
+
+}  // namespace postcall::store

@@ -1,0 +1,26 @@
+// Asks whether claimed rows are still ours before a send that is later than 10 s after the claim (CONTRACT
+// §4). Blocks; on the thread that owns the session.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "common/clock.h"
+#include "dispatcher/store/database.h"
+#include "schema/delivery.h"
+#include "schema/ids.h"
+
+namespace postcall::store {
+
+struct Confirmed {
+  SteadyTime fence;  // from here on these may be sent for 10 s
+  std::vector<DeliveryId>
+      still;  // those of `keys` that are in_flight under their claim, in the order of `keys`
+};
+
+// Moves the dispatcher's heartbeat in the same transaction, so that nobody can take it for gone, and its rows
+// for unknown, until 30 s later. The others of `keys` must never be sent. Throws Unavailable or Refused;
+// nothing is confirmed then.
+Confirmed Confirm(Session& session, const DispatcherId& dispatcher, std::span<const DeliveryKey> keys);
+
+}  // namespace postcall::store

@@ -1,0 +1,44 @@
+#include "dispatcher/store/connection.h"
+
+#include <algorithm>
+#include <pqxx/except>
+#include <pqxx/version>
+
+#include "dispatcher/store/database_url.h"
+
+namespace postcall::store {
+namespace {
+
+// libpqxx 6 reconnects in silence when a transaction begins on a lost connection; libpqxx 7 never does.
+void ForbidReconnect([[maybe_unused]] pqxx::connection& connection) {
+#if PQXX_VERSION_MAJOR < 7
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  connection.inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+#endif
+}
+
+// libpq prints a line an address that it tried.
+std::string OneLine(std::string message) {
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  std::ranges::replace(message, '\n', ' ');
+  std::ranges::replace(message, '\t', ' ');
+  return message;
+}
+
+}  // namespace
+
+std::unique_ptr<pqxx::connection> Connect(const DatabaseOptions& options) {
+  if (const std::optional<std::string> fault = FaultOfDatabaseUrl(options.url)) throw Unavailable(*fault, "");
+  try {
+    auto connection =
+        std::make_unique<pqxx::connection>(ConnectionWords(options.url, options.application_name));
+    ForbidReconnect(*connection);
+    return connection;
+  } catch (const pqxx::failure& error) {
+    throw Unavailable(OneLine(WithoutPassword(error.what(), options.url)), "");
+  }
+}
+
+}  // namespace postcall::store

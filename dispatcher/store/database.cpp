@@ -1,0 +1,17 @@
+#include "dispatcher/store/database.h"
+
+#include "dispatcher/store/transaction.h"
+
+namespace postcall::store {
+
+Session::Session(DatabaseOptions options) : state_(std::make_unique<State>()) {
+  state_->options = std::move(options);
+}
+
+Session::~Session() = default;
+
+bool Session::connected() const { return state_->connection != nullptr; }
+
+std::uint64_t Session::connection_number() const { return state_->number; }
+
+}  // namespace postcall::store

@@ -1,0 +1,100 @@
+#include "dispatcher/store/database_fit.h"
+
+#include "dispatcher/store/transaction.h"
+#include "migrations/migrations.h"
+
+namespace postcall::store {
+namespace {
+
+constexpr const char* kMigrated = "SELECT to_regclass('webhook_migrations') IS NOT NULL";
+
+// A database of the platform's own tables lacks nothing when the migrations about ours are missing.
+constexpr const char* kState = R"sql(
+    SELECT coalesce(max(compatibility), 0) AS compatibility,
+           array_to_string(array_agg(version), ' ') AS versions,
+           EXISTS (SELECT FROM webhook_settings WHERE key = 'own_tables' AND value = 'true') AS own_tables
+      FROM webhook_migrations
+)sql";
+
+}  // namespace
+
+const char* const kFaultOfSourceViews = R"sql(
+    WITH need (view, col, type) AS (VALUES
+      ('webhook_source', 'call_id', 'text'), ('webhook_source', 'agent_id', 'text'),
+      ('webhook_source', 'recording_uri', 'text'), ('webhook_source', 'transcript_uri', 'text'),
+      ('webhook_source', 'name', 'text'), ('webhook_source', 'phone_number', 'text'),
+      ('webhook_source', 'email', 'text'), ('webhook_source', 'scheduled_time', 'text'),
+      ('webhook_source', 'address', 'text'), ('webhook_source', 'pincode', 'text'),
+      ('webhook_source', 'city', 'text'), ('webhook_source', 'state', 'text'),
+      ('webhook_source', 'country', 'text'), ('webhook_source', 'age', 'text'),
+      ('webhook_source', 'gender', 'text'), ('webhook_source', 'occupation', 'text'),
+      ('webhook_source', 'company', 'text'), ('webhook_source', 'preferred_contact_method', 'text'),
+      ('webhook_source', 'best_time_to_call', 'text'), ('webhook_source', 'language', 'text'),
+      ('webhook_source', 'summary', 'text'), ('webhook_source', 'mood', 'text'),
+      ('webhook_source', 'score', 'numeric'), ('webhook_source', 'call_outcome', 'text'),
+      ('webhook_source', 'classification', 'text'), ('webhook_source', 'interests_and_needs', 'jsonb'),
+      ('webhook_source', 'action_items', 'jsonb'), ('webhook_source', 'sentiment', 'jsonb'),
+      ('webhook_source', 'completed', 'boolean'),
+      ('webhook_agents', 'id', 'text'), ('webhook_agents', 'name', 'text'), ('webhook_agents', 'settings', 'jsonb')),
+    home (oid) AS (
+      SELECT coalesce((SELECT c.relnamespace FROM pg_class c WHERE c.oid = to_regclass('webhook_outbox')),
+                      (SELECT n.oid FROM pg_namespace n WHERE n.nspname = current_schema())))
+    SELECT CASE
+             WHEN v.oid IS NULL THEN
+               format('there is no view %s in the schema %s; with --own-tables the platform defines it',
+                      need.view, home.oid::regnamespace)
+             WHEN NOT has_table_privilege(v.oid, 'SELECT') THEN
+               format('the role %s may not read %s', current_user, need.view)
+             WHEN a.attname IS NULL THEN
+               format('the view %s lacks the column %s of type %s', need.view, need.col, need.type)
+             ELSE
+               format('the column %s of the view %s has the type %s where %s is needed',
+                      need.col, need.view, format_type(a.atttypid, a.atttypmod), need.type)
+           END
+      FROM need
+     CROSS JOIN home
+      LEFT JOIN pg_class v ON v.oid = to_regclass(need.view) AND v.relnamespace = home.oid
+      LEFT JOIN pg_attribute a ON a.attrelid = v.oid AND a.attname = need.col AND a.attnum > 0 AND NOT a.attisdropped
+      LEFT JOIN pg_type t ON t.oid = a.atttypid
+     WHERE v.oid IS NULL
+        OR NOT has_table_privilege(v.oid, 'SELECT')
+        OR a.attname IS NULL
+        OR NOT CASE need.type
+                 WHEN 'text' THEN t.typcategory = 'S'
+                 WHEN 'numeric' THEN t.typcategory = 'N'
+                 ELSE t.oid = need.type::regtype
+               END
+     LIMIT 1
+)sql";
+
+std::optional<std::string> FaultOfCompatibility(int database) {
+  if (database <= migrations::kCompatibility) return std::nullopt;
+  return "the database demands compatibility number " + std::to_string(database) + " and this binary has " +
+         std::to_string(migrations::kCompatibility) + ": use a newer postcall-dispatcher";
+}
+
+std::optional<std::string> FaultOfDatabase(Session& session) {
+  Transaction transaction(session);
+  if (!transaction.Exec(kMigrated)[0][0].as<bool>()) {
+    return "the database has none of the dispatcher's tables: run `postcall-dispatcher migrate`";
+  }
+  const pqxx::result state = transaction.Exec(kState);
+  if (auto fault = FaultOfCompatibility(state[0]["compatibility"].as<int>())) return fault;
+
+  const std::string applied = " " + state[0]["versions"].as<std::string>("") + " ";
+  const bool own_tables = state[0]["own_tables"].as<bool>();
+  for (const migrations::Migration& migration : migrations::All()) {
+    if (own_tables && migration.kind == migrations::Kind::kSourceTables) continue;
+    if (applied.find(" " + std::to_string(migration.version) + " ") == std::string::npos) {
+      return "the database lacks the migration " + std::string(migration.name) +
+             ": run `postcall-dispatcher migrate`";
+    }
+  }
+
+  const pqxx::result fault = transaction.Exec(kFaultOfSourceViews);
+  if (!fault.empty()) return fault[0][0].as<std::string>();
+  transaction.Commit();
+  return std::nullopt;
+}
+
+}  // namespace postcall::store

@@ -1,0 +1,24 @@
+// Whether a database is one that this binary can work on (CONTRACT §5, `migrate`; §8, /readyz).
+// Blocks; on the thread that owns the session.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dispatcher/store/database.h"
+
+namespace postcall::store {
+
+// One sentence when the database does not fit: it was never migrated, lacks a migration, demands a newer
+// binary, or a view that the dispatcher reads is missing or has other columns. None when it fits.
+// Throws Unavailable or Refused.
+std::optional<std::string> FaultOfDatabase(Session& session);
+
+// The room's own. One statement; no row when both views fit, otherwise one row with one sentence. The schema
+// that must hold them is the one of webhook_outbox, or the current one where that is not made yet.
+extern const char* const kFaultOfSourceViews;
+
+// None unless a database with this compatibility number demands a newer binary.
+std::optional<std::string> FaultOfCompatibility(int database);
+
+}  // namespace postcall::store

@@ -1,0 +1,129 @@
+#include "dispatcher/store/database_url.h"
+
+#include <libpq-fe.h>
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "common/handle.h"
+#include "dispatcher/store/database.h"
+
+namespace postcall::store {
+namespace {
+
+struct Word {
+  std::string keyword;
+  std::string value;
+};
+
+using Options = Handle<PQconninfoOption, PQconninfoFree>;
+
+// None when libpq cannot read it. Its message is not used: it quotes the text.
+std::optional<std::vector<Word>> Parse(const std::string& url) {
+  char* message = nullptr;
+  const Options options(PQconninfoParse(url.c_str(), &message));
+  PQfreemem(message);
+  if (!options) return std::nullopt;
+  std::vector<Word> words;
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) words.push_back({option->keyword, option->val});
+  }
+  return words;
+}
+
+const std::string* Find(const std::vector<Word>& words, std::string_view keyword) {
+  const auto word = std::ranges::find(words, keyword, &Word::keyword);
+  return word == words.end() ? nullptr : &word->value;
+}
+
+bool IsUri(std::string_view url) {
+  return url.starts_with("postgresql://") || url.starts_with("postgres://");
+}
+
+// A literal @, / or ? in the password ends it early, and its rest reads as something else.
+bool PasswordMayBeSplit(std::string_view uri) {
+  const std::string_view behind_scheme = uri.substr(uri.find("://") + 3);
+  const std::size_t authority_end = std::min(behind_scheme.find_first_of("/?"), behind_scheme.size());
+  const std::string_view authority = behind_scheme.substr(0, authority_end);
+  return std::ranges::count(authority, '@') > 1 ||
+         behind_scheme.substr(authority_end).find('@') != std::string_view::npos;
+}
+
+bool IsPortList(std::string_view ports) {
+  return std::ranges::all_of(ports, [](char c) { return (c >= '0' && c <= '9') || c == ','; });
+}
+
+void Append(std::string& words, const std::string& keyword, std::string_view value) {
+  if (!words.empty()) words += ' ';
+  words += keyword;
+  words += "='";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') words += '\\';
+    words += c;
+  }
+  words += '\'';
+}
+
+void ReplaceAll(std::string& text, const std::string& what, std::string_view with) {
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) {
+    text.replace(at, what.size(), with);
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> FaultOfDatabaseUrl(const std::string& url) {
+  if (url.empty()) return std::nullopt;
+  if (IsUri(url) && PasswordMayBeSplit(url)) {
+    return "the database URL has a user name, password or database name with a literal @, / or ?: "
+           "write them as %40, %2F and %3F";
+  }
+  const std::optional<std::vector<Word>> words = Parse(url);
+  if (!words) {
+    return "the database URL cannot be read: use postgresql://USER@HOST:PORT/DATABASE, with special "
+           "characters "
+           "of the user name and password percent-encoded, or KEY=VALUE words as libpq takes them";
+  }
+  const std::string* port = Find(*words, "port");
+  if (port != nullptr && !IsPortList(*port)) {
+    return "the port of the database URL is not a number; a colon in the password is written as %3A";
+  }
+  return std::nullopt;
+}
+
+std::string ConnectionWords(const std::string& url, const std::string& application_name) {
+  std::vector<Word> given = Parse(url).value_or(std::vector<Word>{});
+  std::string words;
+  for (const Word& word : given) {
+    if (word.keyword != "client_encoding") Append(words, word.keyword, word.value);
+  }
+  const auto unless_given = [&](const std::string& keyword, std::string_view value) {
+    if (Find(given, keyword) == nullptr) Append(words, keyword, value);
+  };
+  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) unless_given("connect_timeout", "5");
+  // A server that vanished without a word is noticed within 20 s: keepalives while we wait for an answer, the
+  // other limit while our own bytes wait for theirs.
+  unless_given("keepalives_idle", "5");
+  unless_given("keepalives_interval", "5");
+  unless_given("keepalives_count", "3");
+  unless_given("tcp_user_timeout", "20000");
+  unless_given("fallback_application_name", application_name);
+  Append(words, "client_encoding", "UTF8");  // always: what we read and write is UTF-8
+  return words;
+}
+
+std::string WithoutPassword(std::string message, const std::string& url) {
+  const std::optional<std::vector<Word>> words = Parse(url);
+  if (words) {
+    const std::string* password = Find(*words, "password");
+    if (password != nullptr && !password->empty()) ReplaceAll(message, *password, "…");
+  }
+  const char* password = std::getenv("PGPASSWORD");
+  if (password != nullptr && *password != '\0') ReplaceAll(message, password, "…");
+  return message;
+}
+
+}  // namespace postcall::store

@@ -1,0 +1,16 @@
+// What is asked of libpq, made of --database-url and of what a service needs that waits for nothing for ever.
+// The room's own; any thread.
+#pragma once
+
+#include <string>
+
+namespace postcall::store {
+
+// The words for libpq: those of `url` (which has no fault), and limits of time and UTF-8 unless it names them
+// itself.
+std::string ConnectionWords(const std::string& url, const std::string& application_name);
+
+// `message` with the password of `url`, or of the environment, replaced wherever it stands.
+std::string WithoutPassword(std::string message, const std::string& url);
+
+}  // namespace postcall::store

@@ -1,0 +1,33 @@
+// A batch of delivery keys as arrays of parameters. The room's own; a value type.
+#pragma once
+
+#include <cstdint>
+#include <unordered_set>
+
+#include "dispatcher/store/array_literal.h"
+#include "dispatcher/store/database_value.h"
+#include "schema/delivery.h"
+
+namespace postcall::store {
+
+struct DeliveryKeys {
+  ArrayLiteral ids;
+  ArrayLiteral claimed_at;  // microseconds
+  ArrayLiteral claim_ids;
+  // Each moment of a claim once: all rows of a claim share it, so these lead straight to the rows, and to no
+  // more partitions than hold them (see Transaction::kByKeys).
+  ArrayLiteral claims;
+
+  void Add(const DeliveryKey& key) {
+    ids.Add(key.id.get());
+    claimed_at.Add(ToMicroseconds(key.claimed_at));
+    claim_ids.Add(key.claim_id.get().ToString());
+    if (moments_.insert(key.claimed_at.time_since_epoch().count()).second)
+      claims.Add(TimestampOf(key.claimed_at));
+  }
+
+ private:
+  std::unordered_set<std::int64_t> moments_;
+};
+
+}  // namespace postcall::store

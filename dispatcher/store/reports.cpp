@@ -1,0 +1,60 @@
+#include "dispatcher/store/reports.h"
+
+#include "dispatcher/store/transaction.h"
+
+namespace postcall::store {
+namespace {
+
+constexpr const char* kDepth = R"sql(
+    SELECT count(*)
+      FROM (SELECT
+              FROM webhook_outbox
+             LIMIT $1::bigint) AS waiting
+)sql";
+
+// The first of each agent, found by stepping through the index of the claim from agent to agent.
+constexpr const char* kOldestAge = R"sql(
+    WITH RECURSIVE first (agent_id, due_at) AS (
+        (SELECT agent_id, due_at FROM webhook_outbox ORDER BY agent_id, due_at LIMIT 1)
+      UNION ALL
+        SELECT next.agent_id, next.due_at
+          FROM first
+         CROSS JOIN LATERAL (
+                 SELECT o.agent_id, o.due_at
+                   FROM webhook_outbox o
+                  WHERE o.agent_id > first.agent_id
+                  ORDER BY o.agent_id, o.due_at
+                  LIMIT 1) AS next)
+    SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - min(due_at)), 0), 0)::float8
+      FROM first
+)sql";
+
+constexpr const char* kUnaccounted = "SELECT unaccounted FROM webhook_reconciliation";
+constexpr const char* kCloseHours = "SELECT webhook_close_hours()";
+
+}  // namespace
+
+OutboxSample SampleOutbox(Session& session) {
+  OutboxSample sample;
+  {
+    Transaction transaction(session, "", kChoreLimit);
+    sample.depth = transaction.Exec(kDepth, OutboxSample::kDepthCap)[0][0].as<std::int64_t>();
+  }
+  Transaction transaction(session, Transaction::kLookUps, kChoreLimit);
+  sample.oldest_age_s = transaction.Exec(kOldestAge)[0][0].as<double>();
+  return sample;
+}
+
+std::int64_t SampleUnaccounted(Session& session) {
+  Transaction transaction(session, "", kChoreLimit);
+  return transaction.Exec(kUnaccounted)[0][0].as<std::int64_t>();
+}
+
+int CloseHours(Session& session) {
+  Transaction transaction(session, "", kChoreLimit);
+  const int closed = transaction.Exec(kCloseHours)[0][0].as<int>();
+  transaction.Commit();
+  return closed;
+}
+
+}  // namespace postcall::store

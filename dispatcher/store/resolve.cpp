@@ -1,0 +1,66 @@
+#include "dispatcher/store/resolve.h"
+
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "dispatcher/store/array_literal.h"
+#include "dispatcher/store/database_value.h"
+#include "dispatcher/store/heartbeat.h"
+#include "dispatcher/store/transaction.h"
+
+namespace postcall::store {
+namespace {
+
+// Final before anything is concluded from rows: the cut server process may still commit. Ids that this server
+// has not given out yet are of a server that it took the place of, and never committed here. NULL: too long
+// ago for the server to remember.
+constexpr const char* kFate = R"sql(
+    SELECT CASE WHEN $1::xid8 < pg_current_xact_id() THEN pg_xact_status($1::xid8)
+                ELSE 'aborted'
+           END
+)sql";
+
+constexpr const char* kRowsOfClaim = R"sql(
+    SELECT id, outcome = 'in_flight' AS in_flight
+      FROM webhook_deliveries
+     WHERE claimed_at = $1::timestamptz
+       AND id = ANY ($2::bigint[])
+       AND claim_id = $3::uuid
+)sql";
+
+std::string IdsOf(const Claimed& claimed) {
+  ArrayLiteral ids;
+  for (const DeliveryId& id : claimed.sent) ids.Add(id.get());
+  for (const DeliveryId& id : claimed.finished) ids.Add(id.get());
+  return std::move(ids).Close();
+}
+
+}  // namespace
+
+Resolved ResolveClaim(Session& session, const DispatcherId& dispatcher, const std::string& instance,
+                      const InDoubt& doubt) {
+  Transaction transaction(session, Transaction::kLookUps);
+  const pqxx::result fate = transaction.Exec(kFate, doubt.transaction_id);
+  const std::string_view status = TextOf(fate[0][0]);
+  if (status == "in progress") return {.fate = Fate::kPending};
+  if (status == "aborted") return {.fate = Fate::kAborted};
+
+  // Only now: the doubtful transaction held the lock on the heartbeat for as long as it lived.
+  Resolved resolved{.fate = Fate::kAborted, .fence = Steady::now()};
+  MoveHeartbeat(transaction, dispatcher, instance);
+  const pqxx::result rows = transaction.Exec(kRowsOfClaim, TimestampOf(doubt.claimed.anchor.at),
+                                             IdsOf(doubt.claimed), doubt.claimed.claim_id.get().ToString());
+  std::unordered_set<DeliveryId> in_flight;
+  for (const pqxx::row& row : rows) {
+    resolved.fate = Fate::kCommitted;
+    if (row[1].as<bool>()) in_flight.insert(DeliveryId(row[0].as<std::int64_t>()));
+  }
+  for (const DeliveryId& id : doubt.claimed.sent) {
+    if (in_flight.contains(id)) resolved.in_flight.push_back(id);
+  }
+  transaction.Commit();
+  return resolved;
+}
+
+}  // namespace postcall::store

@@ -1,0 +1,100 @@
+// One transaction on a session's connection, and the only place where libpqxx's errors become ours.
+// The room's own; on the thread that owns the session.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <pqxx/result>
+#include <pqxx/transaction>
+#include <string>
+
+#include "dispatcher/store/connection.h"
+#include "dispatcher/store/database.h"
+#include "dispatcher/store/watchdog.h"
+
+namespace postcall::store {
+
+struct Session::State {
+  DatabaseOptions options;
+  std::unique_ptr<pqxx::connection> connection;  // none: connect first
+  std::uint64_t number = 0;
+  Watchdog watchdog;
+};
+
+// The answer to COMMIT was lost: it may have happened. For work that is safe to repeat this is an Unavailable
+// like any other.
+class CommitInDoubt : public Unavailable {
+ public:
+  using Unavailable::Unavailable;
+};
+
+// How long the server may take for one statement; its answer may take kForTheAnswer longer.
+inline constexpr std::chrono::seconds kStatementLimit{10};
+inline constexpr std::chrono::seconds kChoreLimit{20};  // no chore holds up its thread for 30 s (CONTRACT §8)
+inline constexpr std::chrono::seconds kForTheAnswer{5};
+
+// Rolled back unless committed.
+class Transaction {
+ public:
+  // For statements that look rows up one by one, in tables that fill and empty so fast that statistics are
+  // always stale: a plan that reads a whole table "because it is empty" must not be chosen.
+  static constexpr const char* kLookUps = R"sql(
+      SET LOCAL enable_seqscan = off;
+      SET LOCAL enable_hashjoin = off;
+      SET LOCAL enable_mergejoin = off;
+      SET LOCAL enable_material = off)sql";
+
+  // For statements that join a batch of keys to the log. The rows are found by the moments of their claims
+  // and then matched in a hash: a nested loop would look through the whole batch for each row, and the small
+  // index of what is in flight, which the planner takes for the cheapest way, leads to all of it for each
+  // key.
+  static constexpr const char* kByKeys = R"sql(
+      SET LOCAL enable_seqscan = off;
+      SET LOCAL enable_nestloop = off;
+      SET LOCAL enable_mergejoin = off)sql";
+
+  // Begins, after connecting if need be. All settings are local to the transaction, so that PgBouncer in
+  // transaction mode can lend its server connection to others in between.
+  // Throws Unavailable.
+  explicit Transaction(Session& session, const char* settings = "",
+                       std::chrono::seconds limit = kStatementLimit);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // One statement, never prepared: PgBouncer before 1.21 has no prepared statements in transaction mode.
+  // Throws Unavailable or Refused; the transaction is over then.
+  template <class... Parameters>
+  pqxx::result Exec(const char* statement, const Parameters&... parameters) {
+    return Guarded([&] { return work_->exec_params(statement, parameters...); });
+  }
+
+  // The last call. Throws CommitInDoubt; Unavailable or Refused when it was certainly rolled back.
+  void Commit();
+
+ private:
+  void Begin(const char* settings);
+  void RollBack();
+  void DropConnection();
+  [[noreturn]] void Translate();  // the exception at hand
+
+  template <class Work>
+  auto Guarded(Work&& work);
+
+  Session::State& state_;
+  const std::chrono::seconds limit_;
+  std::optional<pqxx::work> work_;
+};
+
+template <class Work>
+auto Transaction::Guarded(Work&& work) {
+  try {
+    const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(), limit_ + kForTheAnswer);
+    return work();
+  } catch (...) {
+    Translate();
+  }
+}
+
+}  // namespace postcall::store

@@ -1,0 +1,42 @@
+// Cuts a connection that has waited too long for its server. PostgreSQL keeps its limits of time itself, and
+// one that is stopped keeps none, while its kernel goes on acknowledging our bytes: without this a thread
+// would wait for ever. Owned by a session; the cutting is done by a thread of its own.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "common/clock.h"
+
+namespace postcall::store {
+
+class Watchdog {
+ public:
+  Watchdog();
+  ~Watchdog();
+
+  // While it lives, `socket` is shut down once `limit` has passed. One at a time.
+  class Watch {
+   public:
+    Watch(Watchdog& watchdog, int socket, Steady::duration limit);
+    ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+   private:
+    Watchdog& watchdog_;
+  };
+
+ private:
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  int socket_ = -1;  // -1: nothing to watch
+  SteadyTime deadline_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace postcall::store

@@ -1,0 +1,289 @@
+#include "dispatcher/store/claim.h"
+
+#include <set>
+#include <thread>
+
+#include "tests/integration/store/store_test.h"
+
+namespace postcall::store {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+class Claim : public StoreTest {
+ protected:
+  Claimed ClaimWith(const ClaimLimits& limits, const Judge& judge) {
+    return std::get<Claimed>(dispatcher_.Claim(session_, limits, judge));
+  }
+
+  Starter dispatcher_;
+  Seen seen_;
+};
+
+TEST_F(Claim, FindsNothingInAnEmptyOutboxAndWritesNothing) {
+  const Claimed claimed = ClaimWith(Limits(10, 10, AgentId("m")), seen_.SendAll());
+  EXPECT_THAT(claimed.sent, IsEmpty());
+  EXPECT_EQ(claimed.candidates, 0);
+  EXPECT_EQ(claimed.last_agent, AgentId("m"));
+  EXPECT_FALSE(claimed.more);
+  EXPECT_EQ(Value("SELECT count(*) FROM webhook_dispatchers"), "0");
+}
+
+TEST_F(Claim, NeverTakesMoreThanTheFreeSlots) {
+  AddAgent("a");
+  AddAgent("b");
+  AddCalls("a", 30, "a");
+  AddCalls("b", 30, "b");
+  const Claimed claimed = ClaimWith(Limits(7, 5), seen_.SendAll());
+  EXPECT_THAT(claimed.sent, SizeIs(7));
+  EXPECT_EQ(claimed.candidates, 7);
+  EXPECT_TRUE(claimed.more);
+  EXPECT_EQ(Outbox(), 53);
+  EXPECT_EQ(Log("in_flight"), 7);
+  EXPECT_THAT(ClaimWith(Limits(0, 5), seen_.SendAll()).sent, IsEmpty());
+}
+
+TEST_F(Claim, TakesNoMoreOfAnAgentThanItsLimit) {
+  for (const char* agent : {"a", "b", "c", "d"}) {
+    AddAgent(agent);
+    AddCalls(agent, 10, agent);
+  }
+  ClaimLimits limits = Limits(100, 4);
+  limits.agent_limits = {{AgentId("b"), 1}, {AgentId("c"), 0}, {AgentId("d"), 9}, {AgentId("nobody's"), 3}};
+  const Claimed claimed = ClaimWith(limits, seen_.SendAll());
+  std::map<std::string, int> taken;
+  for (const std::string& agent : seen_.agents) ++taken[agent];
+  EXPECT_EQ(taken, (std::map<std::string, int>{{"a", 4}, {"b", 1}, {"d", 9}}));
+  EXPECT_TRUE(claimed.more) << "agent a has more than its limit let through";
+}
+
+TEST_F(Claim, SaysThatThereIsNoMoreWhenOnlyAgentsWithTheirOwnLimitHave) {
+  AddAgent("a");
+  AddAgent("b");
+  AddCalls("a", 10, "a");
+  AddCalls("b", 3, "b");
+  ClaimLimits limits = Limits(100, 4);
+  limits.agent_limits = {{AgentId("a"), 2}};
+  EXPECT_FALSE(ClaimWith(limits, seen_.SendAll()).more);
+}
+
+TEST_F(Claim, BeginsAfterTheLastAgentAndGoesRound) {
+  for (const char* agent : {"a", "b", "c", "d"}) {
+    AddAgent(agent);
+    AddCalls(agent, 4, agent);
+  }
+  const Claimed first = ClaimWith(Limits(6, 2, AgentId("b")), seen_.SendAll());
+  EXPECT_THAT(seen_.agents, ElementsAre("c", "c", "d", "d", "a", "a"));
+  EXPECT_EQ(first.last_agent, AgentId("a"));
+  seen_.agents.clear();
+  ClaimWith(Limits(6, 2, first.last_agent), seen_.SendAll());
+  EXPECT_THAT(seen_.agents, ElementsAre("b", "b", "c", "c", "d", "d"));
+  seen_.agents.clear();
+  // What is left: two of a, two of b. The agent that came last may come first again.
+  ClaimWith(Limits(6, 2, AgentId("d")), seen_.SendAll());
+  EXPECT_THAT(seen_.agents, ElementsAre("a", "a", "b", "b"));
+}
+
+TEST_F(Claim, TakesTheOldestOfAnAgentFirst) {
+  AddAgent("a");
+  AddCalls("a", 3, "late");
+  AddCalls("a", 1, "early");
+  Query("UPDATE webhook_outbox SET due_at = due_at - interval '1 hour' WHERE call_id = 'early1'");
+  ClaimWith(Limits(2, 2), seen_.SendAll());
+  EXPECT_THAT(seen_.calls, ElementsAre("early1", "late1"));
+}
+
+TEST_F(Claim, LeavesWhatIsNotDue) {
+  AddAgent("a");
+  AddAgent("b");
+  AddCalls("a", 2, "a");
+  AddCalls("b", 2, "b");
+  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour' WHERE call_id <> 'b2'");
+  ClaimWith(Limits(10, 10), seen_.SendAll());
+  EXPECT_THAT(seen_.calls, ElementsAre("b2"));
+  EXPECT_EQ(Outbox(), 3);
+}
+
+TEST_F(Claim, GivesTwoClaimersAtOnceDifferentRows) {
+  constexpr int kCalls = 400;
+  for (int agent = 0; agent < 20; ++agent) {
+    const std::string name = "agent" + std::to_string(agent);
+    AddAgent(name);
+    AddCalls(name, kCalls / 20, name + "-");
+  }
+  std::vector<Seen> seen(4);
+  std::vector<std::thread> claimers;
+  for (Seen& mine : seen) {
+    claimers.emplace_back([&] {
+      Session session({.url = url_, .application_name = "claimer"});
+      Starter dispatcher;
+      AgentId after;
+      while (true) {
+        const auto result = dispatcher.Claim(session, Limits(7, 3, after), mine.SendAll());
+        const auto& claimed = std::get<Claimed>(result);
+        after = claimed.last_agent;
+        if (claimed.sent.empty()) return;
+      }
+    });
+  }
+  for (std::thread& claimer : claimers) claimer.join();
+  std::multiset<std::string> all;
+  for (const Seen& mine : seen) all.insert(mine.calls.begin(), mine.calls.end());
+  EXPECT_EQ(all.size(), std::set<std::string>(all.begin(), all.end()).size()) << "a row was claimed twice";
+  // A claim that finds all rows locked ends early, so some may be left; none is lost.
+  EXPECT_EQ(static_cast<int>(all.size()) + Outbox(), kCalls);
+  EXPECT_EQ(Log("in_flight"), static_cast<int>(all.size()));
+}
+
+TEST_F(Claim, NeverWaitsForRowsThatAnotherHasLocked) {
+  AddAgent("a");
+  AddCalls("a", 3, "a");
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("SELECT FROM webhook_outbox WHERE call_id = 'a1' FOR UPDATE");
+  ClaimWith(Limits(10, 10), seen_.SendAll());
+  EXPECT_THAT(seen_.calls, ElementsAre("a2", "a3"));
+}
+
+TEST_F(Claim, LeavesInTheOutboxWhatTheJudgeLeaves) {
+  AddAgent("a");
+  AddCalls("a", 3, "a");
+  const Claimed claimed = ClaimWith(Limits(10, 10), [](const Candidate& candidate) -> Verdict {
+    if (candidate.call_id == "a2") return Leave{};
+    return Send{"https://example.com"};
+  });
+  EXPECT_THAT(claimed.sent, SizeIs(2));
+  EXPECT_EQ(claimed.candidates, 3);
+  EXPECT_EQ(Value("SELECT string_agg(call_id, ',') FROM webhook_outbox"), "a2");
+  ClaimWith(Limits(10, 10), seen_.SendAll());
+  EXPECT_THAT(seen_.calls, ElementsAre("a2"));
+}
+
+TEST_F(Claim, LeavesEverythingWhenTheJudgeThrows) {
+  AddAgent("a");
+  AddCalls("a", 3, "a");
+  EXPECT_THROW(ClaimWith(Limits(10, 10),
+                         [](const Candidate& candidate) -> Verdict {
+                           if (candidate.call_id == "a3") throw std::runtime_error("no");
+                           return Send{"https://example.com"};
+                         }),
+               std::runtime_error);
+  EXPECT_EQ(Outbox(), 3);
+  EXPECT_THAT(ClaimWith(Limits(10, 10), seen_.SendAll()).sent, SizeIs(3));
+}
+
+TEST_F(Claim, WritesTheRowOfASend) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  Query(
+      "UPDATE webhook_outbox SET cause = 'resend', due_at = '2024-02-29 23:59:59.999999+00' WHERE call_id = "
+      "'a1'");
+  const std::string id = Value("SELECT id FROM webhook_outbox WHERE call_id = 'a1'");
+  const std::string enqueued_at = Value("SELECT enqueued_at FROM webhook_outbox WHERE call_id = 'a1'");
+  const SteadyTime before = Steady::now();
+  DatabaseTime seen_due;
+  const Claimed claimed = ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
+    if (candidate.call_id == "a1") {
+      seen_due = candidate.due_at;
+      EXPECT_EQ(candidate.cause, Cause::kResend);
+      EXPECT_EQ(candidate.id.get(), std::stoll(id));
+      EXPECT_EQ(candidate.returns, 0);
+    }
+    return Send{"https://example.com/a?b=…"};
+  });
+  using std::chrono::sys_days;
+  EXPECT_EQ(seen_due, sys_days(std::chrono::year(2024) / 2 / 29) + std::chrono::hours(24) -
+                          std::chrono::microseconds(1));
+  EXPECT_GE(claimed.fence, before);
+  EXPECT_GE(claimed.anchor.steady, claimed.fence);
+
+  const pqxx::row row = Query(
+      "SELECT *, (extract(epoch FROM claimed_at) * 1000000)::bigint AS claimed_us "
+      "FROM webhook_deliveries WHERE call_id = 'a1'")[0];
+  EXPECT_EQ(row["id"].c_str(), id);
+  EXPECT_STREQ(row["agent_id"].c_str(), "a");
+  EXPECT_STREQ(row["cause"].c_str(), "resend");
+  EXPECT_STREQ(row["url"].c_str(), "https://example.com/a?b=…");
+  EXPECT_STREQ(row["outcome"].c_str(), "in_flight");
+  EXPECT_EQ(row["enqueued_at"].c_str(), enqueued_at);
+  EXPECT_EQ(row["claimed_us"].as<std::int64_t>(), claimed.anchor.at.time_since_epoch().count());
+  EXPECT_STREQ(row["dispatcher"].c_str(), "test");
+  EXPECT_EQ(row["claim_id"].c_str(), claimed.claim_id.get().ToString());
+  for (const char* empty : {"reached", "error", "finished_at", "http_status", "response_body"}) {
+    EXPECT_TRUE(row[empty].is_null()) << empty;
+  }
+  EXPECT_EQ(Value("SELECT count(DISTINCT claimed_at) FROM webhook_deliveries"), "1");
+}
+
+TEST_F(Claim, EndsAtOnceWhatTheJudgeFinishes) {
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  const Claimed claimed = ClaimWith(Limits(10, 10), [](const Candidate&) -> Verdict {
+    return Finish{Outcome::kInvalidUrl, "ftp://example.com",
+                  "no \"URL\" \\ \n\t é \xff" + std::string(1, '\0')};
+  });
+  EXPECT_THAT(claimed.sent, IsEmpty());
+  EXPECT_THAT(claimed.finished, SizeIs(1));
+  const pqxx::row row = Query("SELECT *, finished_at = claimed_at AS at_once FROM webhook_deliveries")[0];
+  EXPECT_STREQ(row["outcome"].c_str(), "invalid_url");
+  EXPECT_STREQ(row["reached"].c_str(), "nothing");
+  EXPECT_STREQ(row["url"].c_str(), "ftp://example.com");
+  EXPECT_STREQ(row["error"].c_str(), "no \"URL\" \\ \n\t é \xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_TRUE(row["at_once"].as<bool>());
+  EXPECT_EQ(Outbox(), 0);
+}
+
+TEST_F(Claim, ProvesThatTheDispatcherLives) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  dispatcher_.ClaimAll(session_, 1);
+  EXPECT_EQ(Value("SELECT instance FROM webhook_dispatchers WHERE id = '" +
+                  dispatcher_.id().get().ToString() + "'"),
+            "test");
+  dispatcher_.ClaimAll(session_, 1);
+  EXPECT_EQ(Value("SELECT beats FROM webhook_dispatchers"), "1");
+}
+
+// Vacuumed while it was empty, the outbox seems empty to the planner, however much it holds by now.
+TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
+  constexpr int kCalls = 200'000;
+  const auto fill = [&](int count) {
+    Query(
+        "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at) SELECT 'c' || n, 'agent' "
+        "|| n % 7, "
+        "'completion', now(), now() FROM generate_series(1, " +
+        std::to_string(count) + ") AS n");
+  };
+  Query("ALTER TABLE webhook_outbox SET (autovacuum_enabled = off)");
+  fill(1000);
+  Query("DELETE FROM webhook_outbox");
+  pqxx::nontransaction(platform_).exec("VACUUM ANALYZE webhook_outbox");
+  fill(kCalls);
+  ASSERT_EQ(Value("SELECT reltuples = 0 AND relpages > 0 FROM pg_class WHERE relname = 'webhook_outbox'"),
+            "t");
+  const SteadyTime start = Steady::now();
+  EXPECT_THAT(ClaimWith(Limits(500, 100), seen_.SendAll()).sent, SizeIs(500));
+  EXPECT_LT(Steady::now() - start, std::chrono::seconds(3));
+  EXPECT_EQ(Outbox(), kCalls - 500);
+}
+
+// A database may have been set up for speed; a claim that a crash forgets would be sent twice.
+TEST_F(Claim, IsDurableWhateverTheDatabasesSetting) {
+  Query("ALTER DATABASE " + std::string(platform_.dbname()) + " SET synchronous_commit = off");
+  AddAgent("a", R"({"webhooks": {"postCall": "https://example.com"}})");
+  AddCalls("a", 1, "a");
+  Query(R"sql(
+      CREATE TABLE seen (setting text);
+      CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+      CREATE TRIGGER look AFTER DELETE ON webhook_outbox FOR EACH ROW EXECUTE FUNCTION look())sql");
+  dispatcher_.ClaimAll(session_);
+  EXPECT_EQ(Value("SELECT setting FROM seen"), "on");
+}
+
+}  // namespace
+}  // namespace postcall::store

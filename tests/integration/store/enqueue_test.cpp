@@ -1,0 +1,343 @@
+// Which calls enter the outbox, and that they do so once and for good (CONTRACT §3, "Enqueueing").
+#include "tests/integration/store/platform_database.h"
+
+namespace postcall::test {
+namespace {
+
+class Enqueue : public PlatformDatabase {};
+
+TEST_F(Enqueue, AnInsertedCompletedCallEntersTheOutbox) {
+  InsertCall("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+  EXPECT_TRUE(db_.True(R"(SELECT o.agent_id = 'agent' AND o.cause = 'completion' AND o.returns = 0
+                                 AND NOT o.awaits_analysis AND o.due_at = o.enqueued_at
+                                 AND e.enqueued_at = o.enqueued_at AND e.agent_id = 'agent'
+                            FROM webhook_outbox o JOIN webhook_enqueued e USING (call_id))"));
+}
+
+TEST_F(Enqueue, ACallThatBecomesCompletedEntersTheOutbox) {
+  InsertCall("c", "in_progress");
+  EXPECT_EQ(Enqueued("c"), 0);
+  SetStatus("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+}
+
+TEST_F(Enqueue, OtherStatusesDoNot) {
+  for (const std::string status : {"queued", "in_progress", "failed", "canceled"}) InsertCall(status, status);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_outbox"), 0);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_declined"), 0);
+}
+
+TEST_F(Enqueue, CopiedRowsEnterTheOutbox) {
+  db_.Run(
+      R"(COPY calls (id, agent_id, status) FROM PROGRAM 'printf "a\tagent\tcompleted\nb\tagent\tqueued\n"')");
+  EXPECT_EQ(Enqueued("a"), 1);
+  EXPECT_EQ(Enqueued("b"), 0);
+}
+
+TEST_F(Enqueue, AnUpsertEntersTheOutboxOnce) {
+  const std::string upsert = R"(INSERT INTO calls (id, agent_id, status) VALUES ('c', 'agent', 'completed')
+                                    ON CONFLICT (id) DO UPDATE SET status = excluded.status)";
+  db_.Run(upsert);
+  db_.Run(upsert);
+  EXPECT_EQ(Enqueued("c"), 1);
+  InsertCall("d", "in_progress");
+  db_.Run(R"(INSERT INTO calls (id, agent_id, status) VALUES ('d', 'agent', 'completed')
+                 ON CONFLICT (id) DO UPDATE SET status = excluded.status)");
+  EXPECT_EQ(Enqueued("d"), 1);
+  db_.Run(
+      R"(INSERT INTO calls (id, agent_id, status) VALUES ('d', 'agent', 'completed') ON CONFLICT DO NOTHING)");
+  EXPECT_EQ(Enqueued("d"), 1);
+}
+
+TEST_F(Enqueue, AStatusThatFlipsEntersTheOutboxOnce) {
+  InsertCall("c", "completed");
+  for (int i = 0; i < 3; ++i) {
+    SetStatus("c", "failed");
+    SetStatus("c", "completed");
+  }
+  EXPECT_EQ(Enqueued("c"), 1);
+  EXPECT_EQ(Declined("c"), "");
+}
+
+TEST_F(Enqueue, ARowDeletedAndInsertedAnewEntersTheOutboxOnce) {
+  InsertCall("c", "completed");
+  db_.Run("DELETE FROM calls");
+  InsertCall("c", "completed");
+  db_.Run("TRUNCATE calls CASCADE");
+  InsertCall("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+}
+
+TEST_F(Enqueue, ACallThatWasSentLongAgoStaysOut) {
+  InsertCall("c", "completed");
+  db_.Run("DELETE FROM webhook_outbox");  // claimed and over
+  SetStatus("c", "failed");
+  SetStatus("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 0);
+}
+
+TEST_F(Enqueue, WhenThePlatformRollsBackSoDoesTheOutbox) {
+  db_.Run("BEGIN");
+  InsertCall("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+  db_.Run("ROLLBACK");
+  EXPECT_EQ(Enqueued("c"), 0);
+  EXPECT_EQ(InLedger("c"), 0);
+  InsertCall("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+}
+
+TEST_F(Enqueue, ManyRowsOfOneStatementEachEnterTheOutbox) {
+  db_.Run("INSERT INTO calls SELECT 'c' || n, 'agent', 'in_progress' FROM generate_series(1, 500) n");
+  db_.Run("UPDATE calls SET status = 'completed'");
+  EXPECT_EQ(db_.Number("SELECT count(DISTINCT call_id) FROM webhook_outbox"), 500);
+}
+
+TEST_F(Enqueue, WhatATriggerOfThePlatformMakesOfARowIsWhatCounts) {
+  db_.Run(R"(CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN NEW.status := CASE NEW.id WHEN 'up' THEN 'completed' ELSE 'failed' END; RETURN NEW; END $$)");
+  InsertCall("up", "in_progress");
+  InsertCall("down", "in_progress");
+  db_.Run("CREATE TRIGGER judge BEFORE UPDATE ON calls FOR EACH ROW EXECUTE FUNCTION judge()");
+  db_.Run("UPDATE calls SET recording_uri = 'x', status = 'completed' WHERE id = 'down'");
+  db_.Run("UPDATE calls SET recording_uri = 'x' WHERE id = 'up'");
+  EXPECT_EQ(Enqueued("down"), 0);
+  EXPECT_EQ(Enqueued("up"), 1) << "although the statement names no status";
+}
+
+// --- Calls that are never sent.
+
+TEST_F(Enqueue, AnAgentWithoutUrlEnqueuesNothingForGood) {
+  InsertCall("c", "completed", "mute");
+  EXPECT_EQ(Enqueued("c"), 0);
+  EXPECT_EQ(InLedger("c"), 0);
+  EXPECT_EQ(Declined("c"), "no_url");
+  db_.Run(R"(UPDATE agents SET settings = '{"webhooks": {"postCall": "https://late.example.com"}}')");
+  SetStatus("c", "failed");
+  SetStatus("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 0) << "the decision was made";
+}
+
+TEST_F(Enqueue, NoSettingsMakeThePlatformFail) {
+  const std::string nothing[] = {"null",
+                                 "[]",
+                                 "5",
+                                 "true",
+                                 "\"text\"",
+                                 "{}",
+                                 R"({"webhooks": null})",
+                                 R"({"webhooks": []})",
+                                 R"({"webhooks": "postCall"})",
+                                 R"({"webhooks": {"postCall": null}})",
+                                 R"({"webhooks": {"postCall": ""}})",
+                                 R"([{"webhooks": {"postCall": "https://x"}}])"};
+  const std::string something[] = {R"({"webhooks": {"postCall": 5}})",
+                                   R"({"webhooks": {"postCall": {}}})",
+                                   R"({"webhooks": {"postCall": ["https://x"]}})",
+                                   R"({"webhooks": {"postCall": " "}})",
+                                   R"({"webhooks": {"postCall": false}})",
+                                   R"({"webhooks": {"postCall": "no url at all"}})"};
+  for (const std::string& settings : nothing) {
+    db_.Run("UPDATE agents SET settings = " + Quote(settings) + " WHERE id = 'mute'");
+    InsertCall(settings, "completed", "mute");
+    EXPECT_EQ(Enqueued(settings), 0) << settings;
+    EXPECT_EQ(Declined(settings), "no_url") << settings;
+  }
+  for (const std::string& settings : something) {
+    db_.Run("UPDATE agents SET settings = " + Quote(settings) + " WHERE id = 'mute'");
+    InsertCall(settings, "completed", "mute");
+    EXPECT_EQ(Enqueued(settings), 1) << settings << " ends as invalid_url, which somebody sees";
+  }
+}
+
+TEST_F(Enqueue, NoIdMakesThePlatformFail) {
+  const std::string longest(1024, 'x');
+  const std::string too_long(1025, 'y');
+  for (const std::string& id :
+       {std::string(), std::string(" "), std::string("'; DROP TABLE calls; --"), longest}) {
+    InsertCall(id, "completed");
+    EXPECT_EQ(Enqueued(id), 1) << id;
+  }
+  InsertCall(too_long, "completed");
+  EXPECT_EQ(Enqueued(too_long), 0);
+  SetStatus(too_long, "failed");
+  db_.Run("DELETE FROM calls");
+
+  db_.Run("INSERT INTO agents SELECT " + Quote(too_long) +
+          ", 'Long', settings FROM agents WHERE id = 'agent'");
+  InsertCall("c", "completed", too_long);
+  EXPECT_EQ(Enqueued("c"), 0);
+  EXPECT_EQ(Declined("c"), "agent_id_too_long");
+}
+
+TEST_F(Enqueue, AnIdThatNamesNoCallIsLeftAlone) {
+  db_.Run("SELECT webhook_enqueue(NULL)");
+  db_.Run("SELECT webhook_enqueue('nobody')");
+  db_.Run("SELECT webhook_enqueue(call_id => repeat('z', 5000))");
+  db_.Run(
+      "SELECT webhook_analysis_ready(NULL), webhook_analysis_ready('nobody'), "
+      "webhook_analysis_ready(repeat('z', 5000))");
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_outbox"), 0);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_declined"), 0);
+}
+
+// --- Imports, and what was there before.
+
+TEST_F(Enqueue, AnImportEnqueuesNothingForGood) {
+  int n = 0;
+  for (const std::string off : {"off", "OFF", " false", "no", "0"}) {
+    const std::string call = "c" + std::to_string(++n);
+    db_.Run("BEGIN");
+    db_.Run("SET LOCAL postcall.enqueue = " + Quote(off));
+    InsertCall(call, "completed");
+    db_.Run("COMMIT");
+    EXPECT_EQ(Enqueued(call), 0) << off;
+    EXPECT_EQ(Declined(call), "") << "an import of millions writes nothing of ours";
+    SetStatus(call, "failed");
+    EXPECT_EQ(Declined(call), "completed_unseen");
+    SetStatus(call, "completed");
+    EXPECT_EQ(Enqueued(call), 0) << "it was completed before";
+  }
+  InsertCall("after", "completed");
+  EXPECT_EQ(Enqueued("after"), 1) << "the switch ends with its transaction";
+}
+
+TEST_F(Enqueue, AnySettingButOffMeansOn) {
+  for (const std::string on : {"on", "", "true", "1", "rubbish"}) {
+    db_.Run("SET postcall.enqueue = " + Quote(on));
+    InsertCall("c" + on, "completed");
+    EXPECT_EQ(Enqueued("c" + on), 1) << on;
+  }
+}
+
+TEST_F(Enqueue, AnImportByDirectCallIsDeclinedAtOnce) {
+  InsertCall("c", "in_progress");
+  db_.Run("SET postcall.enqueue = off; SELECT webhook_enqueue('c'); RESET postcall.enqueue");
+  EXPECT_EQ(Declined("c"), "switched_off");
+  db_.Run("SELECT webhook_enqueue('c')");
+  EXPECT_EQ(Enqueued("c"), 0);
+}
+
+class BeforeInstallation : public PlatformDatabase {
+ protected:
+  // As they would be when the triggers came later.
+  BeforeInstallation() {
+    db_.Run("ALTER TABLE calls DISABLE TRIGGER USER");
+    InsertCall("old", "completed");
+    db_.Run("ALTER TABLE calls ENABLE TRIGGER USER");
+  }
+};
+
+TEST_F(BeforeInstallation, CompletedCallsStayOutWhenTheyAreTouched) {
+  db_.Run("UPDATE calls SET recording_uri = 'new', status = 'completed'");
+  EXPECT_EQ(Enqueued("old"), 0);
+  EXPECT_EQ(Declined("old"), "");
+}
+
+TEST_F(BeforeInstallation, CompletedCallsStayOutWhenTheirStatusFlips) {
+  SetStatus("old", "failed");
+  SetStatus("old", "completed");
+  EXPECT_EQ(Enqueued("old"), 0);
+}
+
+TEST_F(BeforeInstallation, CompletedCallsStayOutWhenTheyAreDeletedAndInsertedAnew) {
+  db_.Run("DELETE FROM calls");
+  InsertCall("old", "completed");
+  EXPECT_EQ(Enqueued("old"), 0);
+}
+
+TEST_F(BeforeInstallation, CompletedCallsStayOutWhenTheTableIsTruncatedAndFilledAnew) {
+  db_.Run("TRUNCATE agents CASCADE");
+  db_.Run(R"(INSERT INTO agents VALUES ('agent', 'A', '{"webhooks": {"postCall": "https://x"}}'))");
+  InsertCall("old", "completed");
+  InsertCall("new", "completed");
+  EXPECT_EQ(Enqueued("old"), 0);
+  EXPECT_EQ(Enqueued("new"), 1);
+}
+
+TEST_F(BeforeInstallation, CompletedCallsStayOutWhenTheirIdChanges) {
+  db_.Run("UPDATE calls SET id = 'renamed'");
+  SetStatus("renamed", "failed");
+  SetStatus("renamed", "completed");
+  InsertCall("old", "completed");
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_outbox"), 0);
+}
+
+TEST_F(BeforeInstallation, UnfinishedCallsStillEnterTheOutbox) {
+  db_.Run("ALTER TABLE calls DISABLE TRIGGER USER");
+  InsertCall("running", "in_progress");
+  db_.Run("ALTER TABLE calls ENABLE TRIGGER USER");
+  SetStatus("running", "completed");
+  EXPECT_EQ(Enqueued("running"), 1);
+}
+
+// --- Two transactions, and two roles.
+
+TEST_F(Enqueue, TwoTransactionsThatEnqueueOneCallLetItInOnce) {
+  InsertCall("c", "in_progress");
+  Client other(url_);
+  db_.Run("BEGIN; SELECT webhook_enqueue('c')");
+  other.Run("SET lock_timeout = '100ms'");
+  EXPECT_EQ(other.Refusal("SELECT webhook_enqueue('c')"), "55P03") << "waits, for the first may roll back";
+  db_.Run("COMMIT");
+  other.Run("SELECT webhook_enqueue('c')");
+  EXPECT_EQ(Enqueued("c"), 1);
+}
+
+TEST_F(Enqueue, ThePlatformNeedsNoRightsOnOurTables) {
+  SharedPostgres().Execute(
+      R"(DO $$ BEGIN CREATE ROLE platform LOGIN; EXCEPTION WHEN duplicate_object THEN END $$)");
+  db_.Run(
+      "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON agents, calls, caller_details, call_analysis TO "
+      "platform");
+  Client platform(SharedPostgres().Url(db_.Value("SELECT current_database()"), "platform"));
+  platform.Run("SET postcall.analysis_wait = '1h'");
+  platform.Run(
+      "INSERT INTO calls (id, agent_id, status) VALUES ('c', 'agent', 'completed'), ('d', 'mute', "
+      "'completed')");
+  platform.Run("INSERT INTO call_analysis (call_id, summary) VALUES ('c', 'fine')");
+  platform.Run("UPDATE calls SET status = 'failed'");
+  platform.Run("SELECT webhook_enqueue('c'), webhook_analysis_ready('c')");
+  platform.Run("DELETE FROM calls");
+  platform.Run("TRUNCATE calls CASCADE");
+  EXPECT_EQ(Enqueued("c"), 1);
+  EXPECT_EQ(Declined("d"), "no_url");
+  for (const std::string denied :
+       {"SELECT FROM webhook_outbox", "SELECT FROM webhook_enqueued", "SELECT FROM webhook_source",
+        "SELECT FROM webhook_agents", "INSERT INTO webhook_outbox DEFAULT VALUES",
+        "SELECT webhook_make_partitions(1)", "SELECT webhook_drop_partitions(0)",
+        "SELECT webhook_close_hours()", "SELECT webhook_purge(1)", "SELECT webhook_release_analysed()",
+        "SELECT nextval('webhook_delivery_id_seq')"}) {
+    EXPECT_EQ(platform.Refusal(denied), "42501") << denied;
+  }
+}
+
+TEST_F(Enqueue, NobodyCanPutATableOfHisBeforeOurs) {
+  SharedPostgres().Execute(
+      R"(DO $$ BEGIN CREATE ROLE platform LOGIN; EXCEPTION WHEN duplicate_object THEN END $$)");
+  db_.Run("GRANT SELECT, INSERT ON agents, calls TO platform");
+  db_.Run("CREATE SCHEMA platform AUTHORIZATION platform");
+  Client platform(SharedPostgres().Url(db_.Value("SELECT current_database()"), "platform"));
+  platform.Run("SET search_path = platform, public");
+  platform.Run("CREATE TABLE webhook_outbox (LIKE public.calls)");
+  platform.Run("CREATE TEMP TABLE webhook_enqueued (call_id text, agent_id text, enqueued_at timestamptz)");
+  platform.Run("CREATE FUNCTION webhook_enqueue_wanted() RETURNS boolean LANGUAGE sql AS 'SELECT 1 / 0 = 1'");
+  platform.Run("INSERT INTO public.calls (id, agent_id, status) VALUES ('c', 'agent', 'completed')");
+  EXPECT_EQ(Enqueued("c"), 1);
+  EXPECT_EQ(InLedger("c"), 1);
+}
+
+TEST_F(Enqueue, StricterIsolationLevelsWork) {
+  for (const std::string level : {"REPEATABLE READ", "SERIALIZABLE"}) {
+    db_.Run("SET postcall.analysis_wait = '1h'");
+    db_.Run("BEGIN ISOLATION LEVEL " + level);
+    InsertCall(level, "completed");
+    db_.Run("INSERT INTO call_analysis (call_id, summary) VALUES (" + Quote(level) + ", 'fine')");
+    db_.Run("COMMIT");
+    EXPECT_EQ(Enqueued(level), 1) << level;
+  }
+}
+
+}  // namespace
+}  // namespace postcall::test

@@ -1,0 +1,229 @@
+#include "dispatcher/store/liveness.h"
+
+#include <thread>
+
+#include "dispatcher/store/confirm.h"
+#include "tests/integration/store/store_test.h"
+#include "tests/support/private_postgres.h"
+#include "tests/support/tcp_proxy.h"
+
+namespace postcall::store {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class Liveness : public StoreTest {
+ protected:
+  Liveness() { AddAgent("a"); }
+
+  Claimed ClaimCalls(int count) {
+    AddCalls("a", count, "c" + std::to_string(++batches_) + "-");
+    return dispatcher_.ClaimAll(session_);
+  }
+  int Dispatchers() { return std::stoi(Value("SELECT count(*) FROM webhook_dispatchers")); }
+
+  int batches_ = 0;
+  Starter dispatcher_{"first"};
+};
+
+TEST_F(Liveness, BeatRegistersOnceAndMovesFromThenOn) {
+  EXPECT_TRUE(Beat(session_, dispatcher_.id(), "label"));
+  EXPECT_FALSE(Beat(session_, dispatcher_.id(), "label"));
+  EXPECT_EQ(Value("SELECT instance || ' ' || beats FROM webhook_dispatchers"), "label 1");
+  Unregister(session_, dispatcher_.id());
+  EXPECT_EQ(Dispatchers(), 0);
+  EXPECT_TRUE(Beat(session_, dispatcher_.id(), "label"));
+}
+
+class Watching : public Liveness {
+ protected:
+  std::vector<Gone> LookAfter(Steady::duration pause) {
+    now_ += pause;
+    return observer_.Look(watcher_);
+  }
+
+  SteadyTime now_ = Steady::now();
+  Starter other_{"second"};
+  Session watcher_{{.url = url_, .application_name = "watcher"}};
+  Observer observer_{other_.id(), [this] { return now_; }};
+};
+
+TEST_F(Watching, DeclaresADispatcherGoneThatHasNotMovedFor30Seconds) {
+  const Claimed claimed = ClaimCalls(3);
+  for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
+  EXPECT_EQ(Log("in_flight"), 3);
+  const std::vector<Gone> gone = LookAfter(seconds(5));
+  ASSERT_THAT(gone, SizeIs(1));
+  EXPECT_EQ(gone[0].dispatcher, dispatcher_.id());
+  EXPECT_EQ(gone[0].instance, "first");
+  EXPECT_EQ(gone[0].unknown, 3);
+  EXPECT_EQ(Log("unknown"), 3);
+  EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries WHERE finished_at >= claimed_at AND error <> ''"),
+            "3");
+  EXPECT_EQ(Dispatchers(), 0);
+  EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+  EXPECT_THAT(Record(session_, std::vector{Delivered(KeyOf(claimed))}).lost, IsEmpty()) << "late, and true";
+}
+
+TEST_F(Watching, TouchesNobodyElsesRows) {
+  ClaimCalls(2);
+  Starter third("third");
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  AddCalls("a", 1, "third's");
+  third.ClaimAll(session_);
+  ASSERT_THAT(LookAfter(seconds(5)), SizeIs(1));
+  EXPECT_EQ(Value("SELECT dispatcher FROM webhook_deliveries WHERE outcome = 'in_flight'"), "third");
+}
+
+TEST_F(Watching, NeverDeclaresItselfGone) {
+  Beat(session_, other_.id(), "second");
+  for (int look = 0; look < 20; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+}
+
+TEST_F(Watching, BeginsAnewWhenTheHeartbeatMoves) {
+  ClaimCalls(1);
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  Beat(session_, dispatcher_.id(), "first");
+  for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
+  EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
+}
+
+TEST_F(Watching, BeginsAnewWhenItsOwnConnectionWasLost) {
+  ClaimCalls(1);
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watcher'");
+  for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
+  EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
+}
+
+// It was stopped itself, or the whole machine was: what others did meanwhile it cannot know.
+TEST_F(Watching, BeginsAnewWhenItDidNotLookForLong) {
+  ClaimCalls(1);
+  LookAfter(seconds(5));
+  EXPECT_THAT(LookAfter(seconds(60)), IsEmpty());
+  for (int look = 0; look < 5; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
+  EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
+}
+
+TEST_F(Watching, ForgetsADispatcherThatLeft) {
+  ClaimCalls(1);
+  LookAfter(seconds(5));
+  Unregister(session_, dispatcher_.id());
+  for (int look = 0; look < 10; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+}
+
+// The claim has moved the heartbeat and not yet committed.
+TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
+  ClaimCalls(1);
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  test::TcpProxy proxy(test::SharedPostgres().port());
+  Session proxied(
+      {.url = "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname(),
+       .application_name = "proxied"});
+  AddCalls("a", 1, "racing");
+  proxy.FailNextCommit(test::CommitFault::kHold);
+  Seen seen;
+  ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
+  EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+  proxy.ReleaseHeld();
+  while (Log("in_flight") < 2) std::this_thread::yield();
+  for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << "it moved";
+  EXPECT_EQ(Log("in_flight"), 2);
+}
+
+// The declaration has taken the dispatcher off the list and not yet committed.
+TEST_F(Watching, DoesNotReachWhatIsClaimedAfterTheDeclaration) {
+  ClaimCalls(2);
+  pqxx::connection declaring(url_);
+  pqxx::work declaration(declaring);
+  declaration.exec("DELETE FROM webhook_dispatchers");
+  declaration.exec(
+      "UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE outcome = 'in_flight'");
+  AddCalls("a", 1, "racing");
+  std::thread claimer([this] { EXPECT_THAT(dispatcher_.ClaimAll(session_).sent, SizeIs(1)); });
+  while (Value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+               "AND application_name = 'store_test'") == "0") {
+    std::this_thread::yield();
+  }
+  declaration.commit();
+  claimer.join();
+  EXPECT_EQ(Log("unknown"), 2);
+  EXPECT_EQ(Log("in_flight"), 1);
+  EXPECT_EQ(Dispatchers(), 1) << "registered anew";
+}
+
+// Registered anew, it counts from nought: that must not look like an old number that never moved.
+TEST_F(Watching, TellsANewRegistrationFromAnOldHeartbeat) {
+  Beat(session_, dispatcher_.id(), "first");
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  Unregister(session_, dispatcher_.id());
+  Beat(session_, dispatcher_.id(), "first");
+  EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+}
+
+class Sweeping : public Liveness {
+ protected:
+  void MakeOld(const char* age) {
+    Query(std::string("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '") + age + "'");
+  }
+};
+
+TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
+  ClaimCalls(2);
+  Starter living("living");
+  AddCalls("a", 1, "living");
+  living.ClaimAll(session_);
+  Unregister(session_, dispatcher_.id());
+  EXPECT_EQ(SweepOrphans(session_), 0) << "too young";
+  MakeOld("46 seconds");
+  EXPECT_EQ(SweepOrphans(session_), 2);
+  EXPECT_EQ(Log("unknown"), 2);
+  EXPECT_EQ(SweepOrphans(session_), 0);
+}
+
+TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
+  const Claimed claimed = ClaimCalls(3);
+  Starter other("other");
+  AddCalls("a", 1, "other");
+  other.ClaimAll(session_);
+  EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), {}), IsEmpty()) << "too young";
+  MakeOld("46 seconds");
+  const std::vector<DeliveryId> held{claimed.sent[1]};
+  EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held),
+              ::testing::UnorderedElementsAre(claimed.sent[0], claimed.sent[2]));
+  EXPECT_EQ(Log("unknown"), 2);
+  EXPECT_EQ(Log("in_flight"), 2);
+}
+
+class Confirming : public Liveness {};
+
+TEST_F(Confirming, TellsWhichRowsAreStillOurs) {
+  const Claimed first = ClaimCalls(3);
+  const Claimed second = ClaimCalls(1);
+  std::vector<DeliveryKey> keys = KeysOf(second);
+  for (const DeliveryKey& key : KeysOf(first)) keys.push_back(key);
+  keys.push_back(KeyOf(first));
+  keys.back().claim_id = dispatcher_.NextClaimId();
+  Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE id = " +
+        std::to_string(first.sent[1].get()));
+  const SteadyTime before = Steady::now();
+  const Confirmed confirmed = Confirm(session_, dispatcher_.id(), keys);
+  EXPECT_THAT(confirmed.still, ElementsAre(second.sent[0], first.sent[0], first.sent[2]));
+  EXPECT_GE(confirmed.fence, before);
+  EXPECT_LE(confirmed.fence, Steady::now());
+  EXPECT_EQ(Value("SELECT beats FROM webhook_dispatchers"), "2");
+}
+
+TEST_F(Confirming, ConfirmsNothingOfADispatcherThatIsTakenForGone) {
+  const Claimed claimed = ClaimCalls(1);
+  Unregister(session_, dispatcher_.id());
+  EXPECT_THAT(Confirm(session_, dispatcher_.id(), KeysOf(claimed)).still, IsEmpty());
+  EXPECT_EQ(Dispatchers(), 0);
+}
+
+}  // namespace
+}  // namespace postcall::store

@@ -1,0 +1,55 @@
+// Certificates made on the spot, so that no key lies in the repository and none ever runs out. Any thread
+// once made.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace postcall::test {
+
+// A leaf certificate with its key, both as PEM.
+struct Certificate {
+  std::string certificate_pem;
+  std::string key_pem;
+  std::chrono::sys_seconds ends_at;
+};
+
+struct Validity {
+  std::chrono::sys_seconds begins_at;
+  std::chrono::sys_seconds ends_at;
+
+  static Validity Current();  // from yesterday for 30 days
+  static Validity Expired();  // ended an hour ago
+  static Validity Future();   // begins in an hour
+};
+
+// A certificate authority of the test's own. Trusted by whoever is given `ca_file`, which lives as long as
+// this does.
+class CertificateAuthority {
+ public:
+  CertificateAuthority();
+  ~CertificateAuthority();
+  CertificateAuthority(const CertificateAuthority&) = delete;
+  CertificateAuthority& operator=(const CertificateAuthority&) = delete;
+
+  // `names` are DNS names (wildcards too) and IP addresses; both become subject alternative names.
+  Certificate Issue(const std::vector<std::string>& names, Validity validity = Validity::Current()) const;
+
+  // The authority's own certificate in a bundle, for --ca-file.
+  const std::filesystem::path& ca_file() const { return ca_file_; }
+
+  // A certificate that no authority vouches for.
+  static Certificate SelfSigned(const std::vector<std::string>& names,
+                                Validity validity = Validity::Current());
+
+ private:
+  struct Keys;
+  std::unique_ptr<Keys> keys_;
+  std::filesystem::path folder_;
+  std::filesystem::path ca_file_;
+};
+
+}  // namespace postcall::test

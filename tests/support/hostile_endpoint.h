@@ -1,0 +1,81 @@
+// A scripted HTTP/1.1 server for tests, on a thread of its own: it answers as told, however badly, and keeps
+// a ledger. Takes thousands of connections. Public functions are for any thread; choosers run on the
+// endpoint's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tests/support/certificates.h"
+#include "tests/support/endpoint_script.h"
+#include "tests/support/request_ledger.h"
+
+namespace postcall::test {
+
+struct TlsOptions {
+  Certificate certificate = {};
+  int lowest_version = 0;   // TLS1_2_VERSION of OpenSSL and the like; 0 for no limit
+  int highest_version = 0;  // TLS1_1_VERSION makes a server that is too old
+};
+
+struct EndpointOptions {
+  std::string address = "127.0.0.1";  // any address of this machine, IPv6 too
+  std::uint16_t port = 0;
+  std::optional<TlsOptions> tls = {};
+  bool keep_ledger = true;  // without, only `on_request` learns of requests, and memory does not grow
+  std::function<void(const RequestEntry&)> on_request =
+      {};  // on the endpoint's thread, before the answer begins
+};
+
+// What happens to a connection before its first request is read.
+struct ConnectionScript {
+  Script at_accept = {};                        // on the bare socket, before TLS
+  std::chrono::milliseconds handshake_drip{0};  // TLS: the server's part of it byte by byte, at this interval
+  Script established = {};                      // after TLS: an answer to a request not yet read, …
+};
+
+// When the answer begins: once the request was read whole, or at the end of its head with the body unread. In
+// the second case the body is read after the script, if that ends with kContinue, and never if it hangs.
+enum class AnswerAt { kRequestEnd, kHeadEnd };
+
+class HostileEndpoint {
+ public:
+  using Chooser = std::function<Script(const RequestEntry&)>;
+  using ConnectionChooser = std::function<ConnectionScript(std::size_t connection)>;  // number from 0
+
+  // Listens at once. Answers 200 with the body "ok" until told otherwise. Throws std::system_error.
+  explicit HostileEndpoint(EndpointOptions options = {});
+  ~HostileEndpoint();
+  HostileEndpoint(const HostileEndpoint&) = delete;
+  HostileEndpoint& operator=(const HostileEndpoint&) = delete;
+
+  std::uint16_t port() const;
+  // "https://127.0.0.1:4433/path"; `host` stands in for the address when given.
+  std::string Url(const std::string& target = "/", const std::string& host = "") const;
+
+  // The answer to requests of that path (any query), from now on.
+  void On(const std::string& path, Script script, AnswerAt at = AnswerAt::kRequestEnd);
+  void On(const std::string& path, Chooser chooser, AnswerAt at = AnswerAt::kRequestEnd);
+  // The answer to all other paths.
+  void Otherwise(Script script, AnswerAt at = AnswerAt::kRequestEnd);
+  void Otherwise(Chooser chooser, AnswerAt at = AnswerAt::kRequestEnd);
+  void OnConnection(ConnectionScript script);
+  void OnConnection(ConnectionChooser chooser);
+
+  // Closes every connection that is open now, as a server does that is restarted; listening goes on.
+  void CloseConnections();
+  // Refuses connections from now on.
+  void StopListening();
+
+  RequestLedger& ledger();
+
+ private:
+  class Server;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace postcall::test

@@ -1,0 +1,296 @@
+#include "tests/support/private_postgres.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string_view>
+#include <thread>
+
+#include "common/clock.h"
+#include "common/handle.h"
+#include "dispatcher/store/migrate.h"
+
+namespace postcall::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto kStartLimit = std::chrono::seconds(60);
+constexpr auto kStopLimit = std::chrono::seconds(60);
+constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has nothing else to wait on
+
+// POSTCALL_TEST_POSTGRES_BIN, or the newest that Debian's packages installed.
+fs::path FindBinaries() {
+  if (const char* given = std::getenv("POSTCALL_TEST_POSTGRES_BIN")) return given;
+  fs::path newest;
+  int newest_version = 0;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", none)) {
+    const int version = std::atoi(entry.path().filename().c_str());
+    if (version > newest_version && fs::exists(entry.path() / "bin" / "initdb")) {
+      newest_version = version;
+      newest = entry.path() / "bin";
+    }
+  }
+  if (newest.empty()) throw std::runtime_error("no PostgreSQL server: set POSTCALL_TEST_POSTGRES_BIN");
+  return newest;
+}
+
+std::uint16_t FreePort() {
+  const FileDescriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    throw std::runtime_error("no free TCP port");
+  }
+  return ntohs(address.sin_port);
+}
+
+// In memory where there is plenty: hundreds of small databases are mostly files made and removed.
+fs::path ParentFolder(bool fsync) {
+  constexpr std::uintmax_t kPlenty = std::uintmax_t{4} << 30;
+  std::error_code none;
+  const fs::path memory = "/dev/shm";
+  const fs::space_info space = fs::space(memory, none);
+  if (!fsync && !none && space.available >= kPlenty && ::access(memory.c_str(), W_OK) == 0) return memory;
+  return fs::temp_directory_path();
+}
+
+constexpr std::string_view kFolderName = "postcall-postgres-";
+
+// As long as its process lives, a folder is locked. None: it is another's.
+FileDescriptor LockFolder(const fs::path& folder) {
+  FileDescriptor lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) lock.reset();
+  return lock;
+}
+
+// What processes left that were killed. Not the newest: one may be between being made and being locked.
+void RemoveAbandonedFolders(const fs::path& parent) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(parent, ignored)) {
+    if (!entry.path().filename().string().starts_with(kFolderName)) continue;
+    const auto age = fs::file_time_type::clock::now() - fs::last_write_time(entry, ignored);
+    if (age > std::chrono::minutes(1) && LockFolder(entry)) fs::remove_all(entry, ignored);
+  }
+}
+
+struct User {
+  uid_t uid;
+  gid_t gid;
+};
+
+User ServerUser() {
+  if (::geteuid() != 0) return {::geteuid(), ::getegid()};
+  for (const char* name : {"postgres", "nobody"}) {
+    if (const passwd* entry = ::getpwnam(name)) return {entry->pw_uid, entry->pw_gid};
+  }
+  throw std::runtime_error("no user to run PostgreSQL as");
+}
+
+std::string ReadFile(const fs::path& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+PrivatePostgres::PrivatePostgres(PostgresOptions options)
+    : options_(std::move(options)), binaries_(FindBinaries()) {
+  const fs::path parent = ParentFolder(options_.fsync);
+  RemoveAbandonedFolders(parent);
+  std::string name = (parent / kFolderName).string() + "XXXXXX";
+  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  folder_ = name;
+  lock_ = LockFolder(folder_);
+  try {
+    const User user = ServerUser();
+    if (::chown(folder_.c_str(), user.uid, user.gid) != 0) throw std::runtime_error("chown " + name);
+
+    Launch({(binaries_ / "initdb").string(), "--pgdata=" + (folder_ / "data").string(), "--username=postgres",
+            "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+           "initdb.log");
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
+    if (status != 0) throw std::runtime_error("initdb failed: " + ReadFile(folder_ / "initdb.log"));
+
+    // Another process may take the port between our look and the server's bind.
+    for (int attempt = 1;; ++attempt) {
+      port_ = FreePort();
+      try {
+        Start();
+        break;
+      } catch (const std::runtime_error&) {
+        if (attempt == 3) throw;
+      }
+    }
+  } catch (...) {
+    RemoveFolder();
+    throw;
+  }
+}
+
+PrivatePostgres::~PrivatePostgres() {
+  Stop(StopMode::kImmediate);
+  RemoveFolder();
+}
+
+void PrivatePostgres::RemoveFolder() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+void PrivatePostgres::Start() {
+  std::vector<std::string> words = {(binaries_ / "postgres").string(), "-D", (folder_ / "data").string()};
+  const auto set = [&words](const std::string& setting) { words.insert(words.end(), {"-c", setting}); };
+  set("port=" + std::to_string(port_));
+  set("listen_addresses=127.0.0.1");
+  set("unix_socket_directories=" + folder_.string());
+  set("max_connections=200");
+  set("max_wal_size=256MB");
+  if (!options_.fsync) {
+    set("fsync=off");
+    set("full_page_writes=off");
+  }
+  for (const std::string& setting : options_.settings) set(setting);
+  Launch(words, "postgres.log");
+
+  const SteadyTime deadline = Steady::now() + kStartLimit;
+  while (::PQping(Url().c_str()) != PQPING_OK) {
+    int status = 0;
+    if (HasEnded(status)) throw std::runtime_error("PostgreSQL did not start: " + log());
+    if (Steady::now() >= deadline) {
+      Stop(StopMode::kImmediate);
+      throw std::runtime_error("PostgreSQL did not become ready: " + log());
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void PrivatePostgres::Stop(StopMode how) {
+  if (pid_ <= 0) return;
+  ::kill(pid_, how == StopMode::kFast ? SIGINT : SIGQUIT);
+  SteadyTime deadline = Steady::now() + kStopLimit;
+  int status = 0;
+  while (!HasEnded(status)) {
+    if (Steady::now() >= deadline) {
+      ::kill(pid_, SIGKILL);
+      deadline += kStopLimit;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void PrivatePostgres::Restart(StopMode how) {
+  Stop(how);
+  Start();
+}
+
+bool PrivatePostgres::HasEnded(int& status) {
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
+  pid_ = -1;
+  return true;
+}
+
+void PrivatePostgres::Launch(const std::vector<std::string>& words, const char* log_name) {
+  // Everything that allocates happens before the fork: this process may have threads.
+  std::vector<std::string> copies = words;
+  std::vector<char*> argv;
+  for (std::string& word : copies) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const std::string log_path = (folder_ / log_name).string();
+  const std::string folder = folder_.string();
+  const User user = ServerUser();
+  const bool drop_rights = ::geteuid() == 0;
+
+  const pid_t child = ::fork();
+  if (child < 0) throw std::runtime_error("fork");
+  if (child == 0) {
+    if (drop_rights && (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0)) {
+      ::_exit(126);
+    }
+    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // a test that dies leaves no server behind
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::setpgid(0, 0);  // Ctrl-C is for the test, which then ends the server
+    const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (::chdir(folder.c_str()) != 0 || log < 0) ::_exit(126);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  pid_ = child;
+}
+
+std::string PrivatePostgres::Url(const std::string& database, const std::string& user) const {
+  return "postgresql://" + user + "@/" + database + "?host=" + folder_.string() +
+         "&port=" + std::to_string(port_);
+}
+
+std::string PrivatePostgres::TcpUrl(const std::string& database, const std::string& user) const {
+  return "postgresql://" + user + "@127.0.0.1:" + std::to_string(port_) + "/" + database;
+}
+
+std::string PrivatePostgres::NewDatabase(const std::string& copy_of) {
+  const std::string name = "test_" + std::to_string(++databases_);
+  Execute("CREATE DATABASE " + name + " TEMPLATE " + copy_of);
+  return name;
+}
+
+std::string PrivatePostgres::CreateDatabase() { return Url(NewDatabase("template1")); }
+
+std::string PrivatePostgres::CopyDatabase(const std::string& source_database) {
+  return Url(NewDatabase(source_database));
+}
+
+std::string PrivatePostgres::CreateMigratedDatabase() {
+  if (migrated_database_.empty()) {
+    const std::string made = NewDatabase("template1");
+    const auto migrated = store::Migrate({.url = Url(made), .application_name = "private_postgres"});
+    if (!migrated) throw std::runtime_error("migrate: " + migrated.error());
+    migrated_database_ = made;
+  }
+  return CopyDatabase(migrated_database_);
+}
+
+std::string PrivatePostgres::Execute(const std::string& statement, const std::string& database) const {
+  const Handle<PGconn, PQfinish> connection(::PQconnectdb(Url(database).c_str()));
+  const Handle<PGresult, PQclear> result(::PQexec(connection.get(), statement.c_str()));
+  const ExecStatusType status = ::PQresultStatus(result.get());
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+    throw std::runtime_error(statement + ": " + ::PQerrorMessage(connection.get()));
+  }
+  return ::PQntuples(result.get()) > 0 ? ::PQgetvalue(result.get(), 0, 0) : "";
+}
+
+std::string PrivatePostgres::log() const { return ReadFile(folder_ / "postgres.log"); }
+
+PrivatePostgres& SharedPostgres() {
+  static PrivatePostgres shared;
+  return shared;
+}
+
+}  // namespace postcall::test

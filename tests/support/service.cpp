@@ -1,0 +1,173 @@
+#include "tests/support/service.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <regex>
+#include <stdexcept>
+
+#include "common/clock.h"
+
+namespace postcall::test {
+namespace {
+
+struct Pipe {
+  FileDescriptor read;
+  FileDescriptor write;
+};
+
+Pipe MakePipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+  return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+}
+
+}  // namespace
+
+Service::Service(ServiceOptions options) {
+  Pipe log = MakePipe();
+  Pipe output = MakePipe();
+  // Everything that allocates happens before the fork: this process has threads.
+  std::vector<std::string> words = {POSTCALL_BINARY, options.command};
+  words.insert(words.end(), options.arguments.begin(), options.arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<std::string> settings;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!options.environment.contains(text.substr(0, text.find('=')))) settings.push_back(text);
+  }
+  for (const auto& [name, value] : options.environment) settings.push_back(name + "=" + value);
+  std::vector<char*> envp;
+  for (std::string& setting : settings) envp.push_back(setting.data());
+  envp.push_back(nullptr);
+
+  pid_ = ::fork();
+  if (pid_ < 0) throw std::runtime_error("fork");
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves nothing behind
+    if (!options.resolv_conf.empty() &&
+        (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+         ::mount(options.resolv_conf.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)) {
+      ::_exit(126);
+    }
+    ::dup2(log.write.get(), STDERR_FILENO);
+    ::dup2(output.write.get(), STDOUT_FILENO);
+    ::execve(argv[0], argv.data(), envp.data());
+    ::_exit(127);
+  }
+  log_pipe_ = std::move(log.read);
+  output_pipe_ = std::move(output.read);
+  log_reader_ = std::thread([this] { Read(log_pipe_.get(), log_); });
+  output_reader_ = std::thread([this] { Read(output_pipe_.get(), output_); });
+}
+
+Service::~Service() {
+  if (!exit_code_) {
+    Signal(SIGKILL);
+    Wait(std::chrono::seconds(20));
+  }
+  log_reader_.join();
+  output_reader_.join();
+}
+
+void Service::Signal(int signal) const {
+  if (!exit_code_) ::kill(pid_, signal);
+}
+
+std::optional<int> Service::Wait(std::chrono::milliseconds limit) {
+  const SteadyTime deadline = Steady::now() + limit;
+  while (!exit_code_) {
+    int status = 0;
+    const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+    if (ended == pid_) {
+      exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      break;
+    }
+    if (Steady::now() >= deadline) return std::nullopt;
+    ::usleep(2000);  // waitpid has no limit of its own
+  }
+  return exit_code_;
+}
+
+void Service::Read(int fd, std::string& into) {
+  std::array<char, 4096> buffer{};
+  while (true) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+    if (count <= 0) return;
+    const std::lock_guard lock(mutex_);
+    into.append(buffer.data(), static_cast<std::size_t>(count));
+    changed_.notify_all();
+  }
+}
+
+std::string Service::log() const {
+  const std::lock_guard lock(mutex_);
+  return log_;
+}
+
+std::string Service::output() const {
+  const std::lock_guard lock(mutex_);
+  return output_;
+}
+
+bool Service::WaitForLog(const std::string& text, std::chrono::milliseconds limit) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, limit, [&] { return log_.find(text) != std::string::npos; });
+}
+
+std::uint16_t Service::AdminPort() const {
+  std::unique_lock lock(mutex_);
+  std::smatch match;
+  const std::regex address(R"(admin port[^\n]*127\.0\.0\.1:(\d+))");
+  const bool found = changed_.wait_for(lock, std::chrono::seconds(20),
+                                       [&] { return std::regex_search(log_, match, address); });
+  if (!found) throw std::runtime_error("the log names no admin port:\n" + log_);
+  return static_cast<std::uint16_t>(std::stoi(match[1]));
+}
+
+HttpAnswer Service::Get(const std::string& path, const std::string& host) const {
+  namespace http = boost::beast::http;
+  boost::asio::io_context loop;
+  boost::asio::ip::tcp::socket socket(loop);
+  const std::uint16_t port = AdminPort();
+  socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
+  http::request<http::empty_body> request(http::verb::get, path, 11);
+  request.set(http::field::host, host.empty() ? "127.0.0.1:" + std::to_string(port) : host);
+  request.set(http::field::connection, "close");
+  http::write(socket, request);
+  boost::beast::flat_buffer buffer;
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(std::uint64_t{64} << 20);
+  http::read(socket, buffer, parser);
+  return {static_cast<int>(parser.get().result_int()), parser.get().body()};
+}
+
+std::optional<double> Service::Metric(const std::string& series) const {
+  const std::string text = "\n" + Get("/metrics").body;
+  const auto at = text.find("\n" + series + " ");
+  if (at == std::string::npos) return std::nullopt;
+  return std::stod(text.substr(at + series.size() + 2));
+}
+
+bool Service::WaitUntilReady(std::chrono::milliseconds limit) const {
+  const SteadyTime deadline = Steady::now() + limit;
+  while (Get("/readyz").status != 200) {
+    if (Steady::now() >= deadline) return false;
+    ::usleep(10'000);  // the admin port has nothing to wait on
+  }
+  return true;
+}
+
+}  // namespace postcall::test

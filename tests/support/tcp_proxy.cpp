@@ -1,0 +1,248 @@
+#include "tests/support/tcp_proxy.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <list>
+#include <mutex>
+#include <stdexcept>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "common/handle.h"
+
+namespace postcall::test {
+namespace {
+
+sockaddr_in Loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+FileDescriptor Listen() {
+  FileDescriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in address = Loopback(0);
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener.get(), 16) != 0) {
+    throw std::runtime_error("the proxy cannot listen");
+  }
+  return listener;
+}
+
+std::uint16_t PortOf(const FileDescriptor& listener) {
+  sockaddr_in address{};
+  socklen_t length = sizeof address;
+  ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  return ntohs(address.sin_port);
+}
+
+// The messages are small and the sockets local: what does not fit at once fits a moment later.
+void SendAll(const FileDescriptor& to, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(to.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return;  // the reading side notices
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+}
+
+}  // namespace
+
+class TcpProxy::Loop {
+ public:
+  explicit Loop(std::uint16_t server_port)
+      : server_port_(server_port),
+        listener_(Listen()),
+        port_(PortOf(listener_)),
+        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        thread_([this] { Run(); }) {}
+
+  ~Loop() {
+    Change([](Loop& loop) { loop.stopping_ = true; });
+    thread_.join();
+  }
+
+  std::uint16_t port() const { return port_; }
+
+  template <class Action>
+  void Change(Action action) {
+    const std::lock_guard lock(mutex_);
+    action(*this);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+  }
+
+  template <class Question>
+  auto Ask(Question question) const {
+    const std::lock_guard lock(mutex_);
+    return question(*this);
+  }
+
+  // Guarded by mutex_.
+  CommitFault next_fault_ = CommitFault::kNone;
+  bool stalled_ = false;
+  bool stopping_ = false;
+  bool release_held_ = false;
+  bool drop_held_ = false;
+  int faults_ = 0;
+  int connections_ = 0;
+
+ private:
+  struct Link {
+    FileDescriptor client;
+    FileDescriptor server;
+    CommitFault fault = CommitFault::kNone;  // hit by its COMMIT
+    std::string held;                        // for the server
+    bool over = false;
+  };
+
+  void Run() {
+    while (true) {
+      std::vector<pollfd> sockets;
+      {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+        Settle();
+        sockets.push_back({.fd = wake_.get(), .events = POLLIN, .revents = 0});
+        if (!stalled_) {
+          sockets.push_back({.fd = listener_.get(), .events = POLLIN, .revents = 0});
+          for (const Link& link : links_) {
+            if (link.client) sockets.push_back({.fd = link.client.get(), .events = POLLIN, .revents = 0});
+            if (link.held.empty())
+              sockets.push_back({.fd = link.server.get(), .events = POLLIN, .revents = 0});
+          }
+        }
+      }
+      ::poll(sockets.data(), sockets.size(), -1);
+      std::uint64_t ignored;
+      while (::read(wake_.get(), &ignored, sizeof ignored) > 0) {
+      }
+      const std::lock_guard lock(mutex_);
+      if (stalled_) continue;
+      const auto is_ready = [&](const FileDescriptor& fd) {
+        return std::ranges::any_of(sockets,
+                                   [&](const pollfd& s) { return s.fd == fd.get() && s.revents != 0; });
+      };
+      for (Link& link : links_) {
+        if (link.client && is_ready(link.client)) FromClient(link);
+        if (!link.over && is_ready(link.server)) FromServer(link);
+      }
+      links_.remove_if([](const Link& link) { return link.over; });
+      if (is_ready(listener_)) Accept();
+    }
+  }
+
+  void Accept() {
+    Link link;
+    link.client.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    link.server.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address = Loopback(server_port_);
+    if (!link.client ||
+        ::connect(link.server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      return;
+    }
+    ++connections_;
+    links_.push_back(std::move(link));
+  }
+
+  // Waits for nothing: poll said that there is something. Empty at the end of the stream.
+  std::string_view Receive(const FileDescriptor& from) {
+    const ssize_t length = ::recv(from.get(), buffer_.data(), buffer_.size(), 0);
+    return {buffer_.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
+  }
+
+  void FromClient(Link& link) {
+    const std::string_view bytes = Receive(link.client);
+    if (bytes.empty()) {
+      link.over = true;
+      return;
+    }
+    constexpr std::string_view kCommit("COMMIT\0", 7);
+    if (next_fault_ != CommitFault::kNone && bytes.find(kCommit) != std::string_view::npos) {
+      link.fault = std::exchange(next_fault_, CommitFault::kNone);
+      ++faults_;
+    }
+    switch (link.fault) {
+      case CommitFault::kNone:
+      case CommitFault::kCutBeforeAnswer:
+      case CommitFault::kCutAfterAnswer:
+        SendAll(link.server, bytes);
+        return;
+      case CommitFault::kCutBeforeRequest:
+        link.over = true;
+        return;
+      case CommitFault::kHold:
+        link.held = bytes;
+        link.client.reset();
+        return;
+    }
+  }
+
+  void FromServer(Link& link) {
+    const std::string_view bytes = Receive(link.server);
+    if (bytes.empty() || link.fault == CommitFault::kCutBeforeAnswer || !link.client) {
+      link.over = true;
+      return;
+    }
+    SendAll(link.client, bytes);
+    if (link.fault == CommitFault::kCutAfterAnswer) link.over = true;
+  }
+
+  // What ReleaseHeld and DropHeld asked for.
+  void Settle() {
+    for (Link& link : links_) {
+      if (link.held.empty()) continue;
+      if (drop_held_) link.over = true;
+      if (release_held_) {
+        SendAll(link.server, link.held);
+        link.held.clear();  // its answer ends the link
+      }
+    }
+    links_.remove_if([](const Link& link) { return link.over; });
+    drop_held_ = release_held_ = false;
+  }
+
+  const std::uint16_t server_port_;
+  const FileDescriptor listener_;
+  const std::uint16_t port_;
+  const FileDescriptor wake_;
+  mutable std::mutex mutex_;
+  std::list<Link> links_;             // the thread's own
+  std::array<char, 65536> buffer_{};  // likewise
+  std::thread thread_;
+};
+
+TcpProxy::TcpProxy(std::uint16_t server_port) : loop_(std::make_unique<Loop>(server_port)) {}
+TcpProxy::~TcpProxy() = default;
+
+std::uint16_t TcpProxy::port() const { return loop_->port(); }
+
+void TcpProxy::FailNextCommit(CommitFault fault) {
+  loop_->Change([=](Loop& loop) { loop.next_fault_ = fault; });
+}
+void TcpProxy::ReleaseHeld() {
+  loop_->Change([](Loop& loop) { loop.release_held_ = true; });
+}
+void TcpProxy::DropHeld() {
+  loop_->Change([](Loop& loop) { loop.drop_held_ = true; });
+}
+void TcpProxy::Stall(bool stalled) {
+  loop_->Change([=](Loop& loop) { loop.stalled_ = stalled; });
+}
+int TcpProxy::faults() const {
+  return loop_->Ask([](const Loop& loop) { return loop.faults_; });
+}
+int TcpProxy::connections() const {
+  return loop_->Ask([](const Loop& loop) { return loop.connections_; });
+}
+
+}  // namespace postcall::test
