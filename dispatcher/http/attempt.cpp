@@ -1,0 +1,236 @@
+#include "dispatcher/http/attempt.h"
+
+#include <netinet/in.h>
+#include <openssl/x509.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <new>
+
+namespace postcall::http {
+namespace {
+
+using boost::asio::ip::address;
+using boost::asio::ip::address_v4;
+using boost::asio::ip::address_v6;
+
+address ToAddress(const curl_sockaddr& raw) {
+  if (raw.family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &raw.addr, sizeof(in));
+    return address_v4(ntohl(in.sin_addr.s_addr));
+  }
+  sockaddr_in6 in{};
+  std::memcpy(&in, &raw.addr, sizeof(in));
+  address_v6::bytes_type bytes;
+  std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
+  return address_v6(bytes);
+}
+
+// "::address:port": whatever the host and port of the URL, connect there.
+std::string ConnectTo(const address& to, std::uint16_t port) {
+  const std::string text = to.is_v6() ? "[" + to.to_string() + "]" : to.to_string();
+  return "::" + text + ":" + std::to_string(port);
+}
+
+SSL* TlsSession(CURL* easy) {
+  curl_tlssessioninfo* session = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session);
+  return session == nullptr ? nullptr : static_cast<SSL*>(session->internals);
+}
+
+}  // namespace
+
+Attempt::Attempt(AttemptContext& context, Transfer& owner, const PostRequest& request,
+                 const boost::asio::ip::address& address, bool rehearsal)
+    : context_(context),
+      owner_(owner),
+      request_(request),
+      address_(address),
+      rehearsal_(rehearsal),
+      headers_(MakeHeaderList(request.headers)),
+      connect_to_(curl_slist_append(nullptr, ConnectTo(address, request.url.port).c_str())),
+      easy_(curl_easy_init()) {
+  if (!easy_ || !connect_to_) throw std::bad_alloc();
+  CURL* easy = easy_.get();
+  SetRequestOptions(easy, request.url);
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, this);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_.data());
+  curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to_.get());
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get());
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+  SetCallbacks();
+}
+
+Attempt::~Attempt() {
+  // The connection may serve the next attempt already.
+  const auto found = context_.awaiting.find(awaiting_);
+  if (found != context_.awaiting.end() && found->second == this) context_.awaiting.erase(found);
+}
+
+Attempt* Attempt::Of(CURL* easy) {
+  Attempt* attempt = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &attempt);
+  return attempt;
+}
+
+void Attempt::SetCallbacks() {
+  CURL* easy = easy_.get();
+  constexpr auto open_socket = [](void* self, curlsocktype, curl_sockaddr* to) {
+    return static_cast<Attempt*>(self)->OpenSocket(*to);
+  };
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, +open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
+  constexpr auto set_up_tls = [](CURL*, void* context, void* self) {
+    return static_cast<Attempt*>(self)->SetUpTls(static_cast<SSL_CTX*>(context));
+  };
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, +set_up_tls);
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, this);
+  constexpr auto before_request = [](void* self, char*, char*, int, int) {
+    return static_cast<Attempt*>(self)->BeforeRequest();
+  };
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, +before_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
+  constexpr auto on_header = [](char*, std::size_t size, std::size_t count, void* self) {
+    return static_cast<Attempt*>(self)->OnHeader(size * count);
+  };
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, +on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
+  constexpr auto on_body = [](char* bytes, std::size_t size, std::size_t count, void* self) {
+    return static_cast<Attempt*>(self)->OnBody(bytes, size * count);
+  };
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, +on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
+}
+
+std::optional<int> Attempt::Status() const {
+  long status = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  return status < 200 ? std::nullopt : std::optional(static_cast<int>(status));
+}
+
+int Attempt::SystemError() const {
+  if (seen_.socket_error != 0) return seen_.socket_error;
+  long error = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &error);
+  return static_cast<int>(error);
+}
+
+curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
+  // A new connection after the request was sent: libcurl means to send it again.
+  if (seen_.sent_at) {
+    seen_.second_send = true;
+    return CURL_SOCKET_BAD;
+  }
+  if (abandoned_) return CURL_SOCKET_BAD;
+  const auto target = ToAddress(to);
+  if (target != address_ || !context_.policy.Allows(target)) {
+    seen_.blocked = true;
+    return CURL_SOCKET_BAD;
+  }
+  const int fd = ::socket(to.family, to.socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to.protocol);
+  if (fd < 0) seen_.socket_error = errno;
+  return fd;
+}
+
+// The TCP connection stands and TLS begins.
+CURLcode Attempt::SetUpTls(SSL_CTX* context) {
+  seen_.connected_at = Steady::now();
+  context_.authorities.Use(context);
+  // The handshake is the only one on this connection, so that VerifyCertificates never outlives the attempt.
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_cert_verify_callback(context, &Attempt::VerifyCertificates, this);
+  return CURLE_OK;
+}
+
+// As OpenSSL verifies without it, but a certificate that is refused is noted, too.
+int Attempt::VerifyCertificates(X509_STORE_CTX* chain, void* self) {
+  static_cast<Attempt*>(self)->NoteCertificate(X509_STORE_CTX_get0_cert(chain));
+  return X509_verify_cert(chain);
+}
+
+// libcurl is about to send the request: the first time, or again.
+int Attempt::BeforeRequest() {
+  if (seen_.sent_at) {
+    seen_.second_send = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  const SteadyTime now = Steady::now();
+  long connects = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_NUM_CONNECTS, &connects);
+  seen_.connection_reused = connects == 0;
+  if (!seen_.connected_at && !seen_.connection_reused) seen_.connected_at = now;
+  seen_.ready_at = now;
+
+  SSL* ssl = TlsSession(easy_.get());
+  if (ssl != nullptr) NoteCertificate(SSL_get0_peer_certificate(ssl));
+  if (rehearsal_ || abandoned_) return CURL_PREREQFUNC_ABORT;
+  if (now >= request_.send_before) {
+    seen_.too_late = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  seen_.sent_at = now;
+  if (ssl != nullptr) {
+    awaiting_ = ssl;
+    context_.awaiting.insert_or_assign(ssl, this);
+    SSL_set_msg_callback(ssl, &Attempt::OnTlsMessage);
+    SSL_set_msg_callback_arg(ssl, &context_);
+  }
+  return CURL_PREREQFUNC_OK;
+}
+
+void Attempt::OnReadable(int fd) {
+  if (!seen_.sent_at || seen_.first_byte_at || awaiting_ != nullptr) return;
+  char byte = 0;
+  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) NoteFirstByte();
+}
+
+// The type of a TLS record tells an answer from what TLS itself has to say, such as a session ticket.
+void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size_t size, SSL* ssl,
+                           void* context) {
+  if (sent != 0 || size == 0 || *static_cast<const unsigned char*>(bytes) != SSL3_RT_APPLICATION_DATA) return;
+  if (type != (SSL_version(ssl) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER)) return;
+  const auto& awaiting = static_cast<AttemptContext*>(context)->awaiting;
+  if (const auto found = awaiting.find(ssl); found != awaiting.end()) found->second->NoteFirstByte();
+}
+
+void Attempt::NoteFirstByte() {
+  if (!seen_.first_byte_at) seen_.first_byte_at = Steady::now();
+}
+
+void Attempt::NoteCertificate(const X509* certificate) {
+  if (certificate == nullptr) return;
+  std::tm ends{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &ends) != 1) return;
+  seen_.certificate_ends_at = DatabaseTime(std::chrono::seconds(::timegm(&ends)));
+}
+
+// Returning less than `size` ends the transfer.
+std::size_t Attempt::OnHeader(std::size_t size) {
+  NoteFirstByte();
+  seen_.header_bytes += size;
+  return seen_.header_bytes > kMaxHeaderBytes ? 0 : size;
+}
+
+std::size_t Attempt::OnBody(const char* bytes, std::size_t size) {
+  const std::size_t taken = std::min(size, kMaxBodyBytes - seen_.body_bytes);
+  seen_.body_bytes += taken;
+  const std::size_t room =
+      context_.response_body_bytes - std::min(context_.response_body_bytes, seen_.body.size());
+  seen_.body.append(bytes, std::min(taken, room));
+  if (seen_.body_bytes < kMaxBodyBytes) return size;
+
+  // Exactly the limit and known to be all of it: libcurl finds the response complete.
+  curl_off_t promised = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &promised);
+  if (promised == static_cast<curl_off_t>(kMaxBodyBytes)) return size;
+  seen_.body_cut = true;
+  return 0;
+}
+
+}  // namespace postcall::http

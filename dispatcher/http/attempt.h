@@ -1,0 +1,120 @@
+// One try to POST to one address: the easy handle, libcurl's callbacks, and what they saw. Here the promise
+// is kept that nothing is sent twice, too late, or to an address that the policy forbids. One thread, the
+// loop's.
+#pragma once
+
+#include <curl/curl.h>
+#include <openssl/ssl.h>
+
+#include <array>
+#include <boost/asio/ip/address.hpp>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "common/clock.h"
+#include "dispatcher/egress/policy.h"
+#include "dispatcher/http/ca_store.h"
+#include "dispatcher/http/post.h"
+#include "dispatcher/http/request_options.h"
+
+namespace postcall::http {
+
+class Attempt;
+class Transfer;
+
+// The body that is read of an answer, and its headers, trailers and 1xx answers together (CONTRACT §2).
+inline constexpr std::size_t kMaxBodyBytes = 64 * 1024;
+inline constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
+
+// What the attempts of one engine share.
+struct AttemptContext {
+  const egress::Policy& policy;
+  const CaStore& authorities;
+  std::size_t response_body_bytes;
+  // Requests that wait for the first byte of their answer, by TLS session. Sessions outlive attempts.
+  std::unordered_map<const SSL*, Attempt*> awaiting = {};
+};
+
+// What was seen of an attempt, as it happened.
+struct Seen {
+  std::optional<SteadyTime> connected_at;   // TCP, by this attempt; none on a connection that was kept
+  std::optional<SteadyTime> ready_at;       // the connection stood, TLS included
+  std::optional<SteadyTime> sent_at;        // the point of no return: from here on, bytes may have left
+  std::optional<SteadyTime> first_byte_at;  // of the answer
+  bool connection_reused = false;
+  std::optional<DatabaseTime> certificate_ends_at;
+
+  bool blocked = false;      // the policy forbids the address
+  bool too_late = false;     // ready only when send_before had passed; nothing was sent
+  bool second_send = false;  // libcurl wanted to send again and was stopped
+  int socket_error = 0;      // errno of making the socket
+  std::size_t header_bytes = 0;
+  std::size_t body_bytes = 0;
+  bool body_cut = false;  // the limit of the body ended it
+  std::string body;       // the first bytes
+};
+
+class Attempt {
+ public:
+  // `request` outlives the attempt. A rehearsal ends where the request would be sent.
+  // Throws std::bad_alloc.
+  Attempt(AttemptContext& context, Transfer& owner, const PostRequest& request,
+          const boost::asio::ip::address& address, bool rehearsal);
+  ~Attempt();
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  static Attempt* Of(CURL* easy);
+
+  CURL* easy() const { return easy_.get(); }
+  Transfer& owner() const { return owner_; }
+  const boost::asio::ip::address& address() const { return address_; }
+  const Seen& seen() const { return seen_; }
+  bool connected() const { return seen_.connected_at || seen_.connection_reused; }
+
+  // The status of the final response; none when there was none yet.
+  std::optional<int> Status() const;
+  // errno of making or connecting the socket; 0 for none.
+  int SystemError() const;
+  // libcurl's own words, about the TLS session among others; may be empty.
+  const char* ErrorText() const { return error_.data(); }
+
+  // Nobody waits for it any more. What was not sent yet never is.
+  void Abandon() { abandoned_ = true; }
+
+  // The socket can be read. Notes the first byte of an answer, of which libcurl tells only once a line is
+  // whole.
+  void OnReadable(int fd);
+
+ private:
+  void SetCallbacks();
+
+  curl_socket_t OpenSocket(const curl_sockaddr& to);
+  CURLcode SetUpTls(SSL_CTX* context);
+  int BeforeRequest();
+  std::size_t OnHeader(std::size_t size);
+  std::size_t OnBody(const char* bytes, std::size_t size);
+  void NoteFirstByte();
+  void NoteCertificate(const X509* certificate);
+
+  static int VerifyCertificates(X509_STORE_CTX* chain, void* self);
+  static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
+                           void* context);
+
+  AttemptContext& context_;
+  Transfer& owner_;
+  const PostRequest& request_;
+  const boost::asio::ip::address address_;
+  const bool rehearsal_;
+  bool abandoned_ = false;
+  Seen seen_;
+  const SSL* awaiting_ = nullptr;
+  CurlList headers_;
+  CurlList connect_to_;
+  std::array<char, CURL_ERROR_SIZE> error_{};
+  EasyHandle easy_;  // goes first: it points to what is above
+};
+
+}  // namespace postcall::http

@@ -1,0 +1,238 @@
+#include "dispatcher/http/engine.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <list>
+#include <stdexcept>
+#include <utility>
+
+#include "dispatcher/http/attempt.h"
+#include "dispatcher/http/ca_store.h"
+#include "dispatcher/http/multi.h"
+#include "dispatcher/http/resolver.h"
+#include "dispatcher/http/socket_watch.h"
+#include "dispatcher/http/transfer.h"
+
+namespace postcall::http {
+namespace {
+
+// One address that is not connected by then yields to the next (CONTRACT §2).
+constexpr std::chrono::seconds kConnectLimit{2};
+
+// libcurl walks all connections of a multi handle now and then: few enough that the walk is short, and enough
+// for the connections of one busy endpoint.
+constexpr std::size_t kConnectionsPerMulti = 256;
+constexpr std::size_t kMaxMultis = 64;
+
+// So that sockets that are ready do not wait for long.
+constexpr std::size_t kStartsPerTurn = 64;
+constexpr std::size_t kClosesPerTurn = 64;
+
+void InitCurl() {
+  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (initialised != CURLE_OK) throw std::runtime_error("libcurl cannot be initialised");
+}
+
+}  // namespace
+
+class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
+ public:
+  Impl(boost::asio::io_context& loop, const egress::Policy& policy, metrics::Metrics& metrics,
+       EngineOptions options)
+      : options_(std::move(options)),
+        loop_(loop),
+        alarm_(loop),
+        watch_(loop),
+        authorities_(options_.ca_file),
+        resolver_(watch_, options_.name_servers),
+        attempts_{policy, authorities_, options_.response_body_bytes},
+        context_{options_,
+                 policy,
+                 metrics,
+                 resolver_,
+                 attempts_,
+                 [this](const Url& url) -> Multi& { return MultiFor(url); },
+                 [this](Transfer& transfer) { starting_.push_back(transfer.weak_from_this()); },
+                 [this](Transfer& transfer, int attempt) {
+                   connecting_.push_back({Steady::now() + kConnectLimit, transfer.weak_from_this(), attempt});
+                 },
+                 [this](Transfer& transfer) { over_.splice(over_.end(), transfers_, transfer.place); }} {
+    const std::size_t count =
+        std::clamp<std::size_t>(options_.max_idle_connections / kConnectionsPerMulti, 1, kMaxMultis);
+    for (std::size_t i = 0; i < count; ++i) {
+      multis_.emplace_back(watch_, std::max<std::size_t>(options_.max_idle_connections / count, 1));
+    }
+  }
+
+  // Handlers hold no more than a weak reference, for they may come after the engine is gone.
+  void Begin() { WaitForSockets(); }
+
+  void Post(PostRequest request, PostDone done, bool rehearsal) {
+    const auto transfer =
+        std::make_shared<Transfer>(context_, std::move(request), std::move(done), rehearsal);
+    transfer->place = transfers_.insert(transfers_.end(), transfer);
+    ++in_flight_;
+    transfer->Start();
+    TurnSoon();
+  }
+
+  void Lookup(const std::string& host, LookupDone done) {
+    resolver_.Lookup(host, std::move(done));
+    TurnSoon();
+  }
+
+  std::size_t in_flight() const { return in_flight_; }
+
+  // The engine is destroyed, perhaps by a `done`.
+  void Go() { gone_ = true; }
+
+ private:
+  struct Connecting {
+    SteadyTime due;
+    std::weak_ptr<Transfer> transfer;
+    int attempt;
+  };
+
+  Multi& MultiFor(const Url& url) {
+    return multis_[(std::hash<std::string>{}(url.host) ^ url.port) % multis_.size()];
+  }
+
+  void WaitForSockets() {
+    watch_.AsyncWait([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->Turn();
+        self->WaitForSockets();
+      }
+    });
+  }
+
+  void TurnSoon() {
+    if (std::exchange(turn_posted_, true)) return;
+    boost::asio::post(loop_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->turn_posted_ = false;
+        self->Turn();
+      }
+    });
+  }
+
+  // Everything that is due, once round.
+  void Turn() {
+    // Deadlines are looked at after each piece of work, so that a busy loop does not make anybody late.
+    watch_.Dispatch([this] { EndOverdue(); });
+    // No fewer are closed than started, so that no more descriptors are in use than POSTs in flight.
+    for (std::size_t i = 0; i < kClosesPerTurn && !closing_.empty(); ++i) {
+      closing_.pop_front();
+      EndOverdue();
+    }
+    for (std::size_t i = 0; i < kStartsPerTurn && !starting_.empty(); ++i) {
+      const auto transfer = starting_.front().lock();
+      starting_.pop_front();
+      if (transfer) transfer->StartAttempt();
+      EndOverdue();
+    }
+    for (Multi& multi : multis_) {
+      if (multi.due() <= Steady::now()) multi.OnDue();
+      EndOverdue();
+    }
+    resolver_.Turn(Steady::now());
+    while (!connecting_.empty() && connecting_.front().due <= Steady::now()) {
+      const Connecting slow = std::move(connecting_.front());
+      connecting_.pop_front();
+      if (const auto transfer = slow.transfer.lock()) transfer->OnSlowConnect(slow.attempt);
+    }
+    CloseStale();
+    SetAlarm();
+    CallDone();
+  }
+
+  void EndOverdue() {
+    // All have the same timeout, so they are in the order of their deadlines.
+    while (!transfers_.empty() && transfers_.front()->deadline() <= Steady::now()) {
+      transfers_.front()->OnDeadline();
+    }
+  }
+
+  void CloseStale() {
+    // One a turn: closing many TLS sessions takes a while.
+    const SteadyTime now = Steady::now();
+    for (Multi& multi : multis_) {
+      if (multi.stale_at() <= now) return multi.CloseStale();
+    }
+  }
+
+  void SetAlarm() {
+    if (!starting_.empty() || !closing_.empty()) return TurnSoon();
+    SteadyTime due = resolver_.due();
+    if (!transfers_.empty()) due = std::min(due, transfers_.front()->deadline());
+    if (!connecting_.empty()) due = std::min(due, connecting_.front().due);
+    for (const Multi& multi : multis_) due = std::min({due, multi.due(), multi.stale_at()});
+    if (due <= Steady::now()) return TurnSoon();
+    if (due >= alarm_at_) return;  // it will ring before that, and look again
+    alarm_at_ = due;
+    alarm_.expires_at(due);
+    alarm_.async_wait([weak = weak_from_this(), due](boost::system::error_code error) {
+      const auto self = weak.lock();
+      if (error || !self) return;
+      if (self->alarm_at_ == due) self->alarm_at_ = SteadyTime::max();
+      self->Turn();
+    });
+  }
+
+  // Last in a turn, for a `done` may Post. What ends meanwhile waits for the next turn.
+  void CallDone() {
+    for (auto over = std::exchange(over_, {}); !over.empty() && !gone_; over.pop_front()) {
+      --in_flight_;
+      over.front()->CallDone();
+      if (over.front()->closing()) closing_.push_back(std::move(over.front()));
+    }
+    if (!over_.empty() || !closing_.empty()) TurnSoon();
+  }
+
+  const EngineOptions options_;
+  boost::asio::io_context& loop_;
+  boost::asio::steady_timer alarm_;
+  SteadyTime alarm_at_ = SteadyTime::max();
+  bool turn_posted_ = false;
+  std::size_t in_flight_ = 0;
+  bool gone_ = false;
+
+  // In the order in which the last of them may go: transfers, handles, what the handles' callbacks use.
+  SocketWatch watch_;
+  CaStore authorities_;
+  Resolver resolver_;
+  AttemptContext attempts_;
+  TransferContext context_;
+  std::deque<Multi> multis_;
+  std::deque<std::weak_ptr<Transfer>> starting_;
+  std::deque<Connecting> connecting_;
+  using Transfers = std::list<std::shared_ptr<Transfer>>;
+  Transfers transfers_;  // in flight, oldest first
+  Transfers over_;       // their `done` is still to be called
+  Transfers closing_;    // their connection is still to be closed
+};
+
+Engine::Engine(boost::asio::io_context& loop, const egress::Policy& policy, metrics::Metrics& metrics,
+               EngineOptions options) {
+  InitCurl();
+  impl_ = std::make_shared<Impl>(loop, policy, metrics, std::move(options));
+  impl_->Begin();
+}
+
+Engine::~Engine() { impl_->Go(); }
+
+void Engine::Post(PostRequest request, PostDone done) {
+  impl_->Post(std::move(request), std::move(done), false);
+}
+
+void Engine::Rehearse(PostRequest request, PostDone done) {
+  impl_->Post(std::move(request), std::move(done), true);
+}
+
+void Engine::Lookup(const std::string& host, LookupDone done) { impl_->Lookup(host, std::move(done)); }
+
+std::size_t Engine::in_flight() const { return impl_->in_flight(); }
+
+}  // namespace postcall::http

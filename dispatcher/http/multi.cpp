@@ -1,0 +1,93 @@
+#include "dispatcher/http/multi.h"
+
+#include <new>
+
+#include "dispatcher/http/attempt.h"
+#include "dispatcher/http/transfer.h"
+
+namespace postcall::http {
+
+Multi::Multi(SocketWatch& watch, std::size_t max_connections)
+    : watch_(watch), max_connections_(max_connections), multi_(Make()) {
+  if (!multi_) throw std::bad_alloc();
+}
+
+Handle<CURLM, curl_multi_cleanup> Multi::Make() {
+  Handle<CURLM, curl_multi_cleanup> multi(curl_multi_init());
+  if (!multi) return multi;
+  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &Multi::SetSocket);
+  curl_multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, this);
+  curl_multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &Multi::SetTimer);
+  curl_multi_setopt(multi.get(), CURLMOPT_TIMERDATA, this);
+  curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
+  curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(max_connections_));
+  return multi;
+}
+
+bool Multi::Add(Attempt& attempt) {
+  if (curl_multi_add_handle(multi_.get(), attempt.easy()) != CURLM_OK) return false;
+  ++attempts_;
+  clean_ = false;
+  return true;
+}
+
+void Multi::Remove(Attempt& attempt) {
+  curl_multi_remove_handle(multi_.get(), attempt.easy());
+  --attempts_;
+  used_at_ = Steady::now();
+}
+
+void Multi::OnDue() {
+  due_ = SteadyTime::max();
+  int running = 0;
+  curl_multi_socket_action(multi_.get(), CURL_SOCKET_TIMEOUT, 0, &running);
+  TakeFinished();
+}
+
+void Multi::OnReady(int fd, SocketWatch::Readiness readiness, void* tag) {
+  if (readiness.readable) static_cast<Attempt*>(tag)->OnReadable(fd);
+  int events = 0;
+  if (readiness.readable) events |= CURL_CSELECT_IN;
+  if (readiness.writable) events |= CURL_CSELECT_OUT;
+  if (readiness.error) events |= CURL_CSELECT_ERR;
+  int running = 0;
+  curl_multi_socket_action(multi_.get(), fd, events, &running);
+  TakeFinished();
+}
+
+void Multi::TakeFinished() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+    const CURLcode code = message->data.result;
+    Attempt::Of(message->easy_handle)->owner().OnAttemptOver(code);
+  }
+}
+
+void Multi::CloseStale() {
+  clean_ = true;
+  if (auto fresh = Make()) {
+    multi_ = std::move(fresh);
+    due_ = SteadyTime::max();
+  }
+}
+
+int Multi::SetSocket(CURL* easy, curl_socket_t socket, int what, void* self, void*) {
+  auto* multi = static_cast<Multi*>(self);
+  if (what == CURL_POLL_REMOVE) {
+    multi->watch_.Remove(*multi, socket);
+  } else {
+    multi->watch_.Set(*multi, socket, (what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0,
+                      Attempt::Of(easy));
+  }
+  return 0;
+}
+
+// libcurl must not be called from in here, not even when nothing is to be waited for.
+int Multi::SetTimer(CURLM*, long milliseconds, void* self) {
+  auto* multi = static_cast<Multi*>(self);
+  multi->due_ =
+      milliseconds < 0 ? SteadyTime::max() : Steady::now() + std::chrono::milliseconds(milliseconds);
+  return 0;
+}
+
+}  // namespace postcall::http

@@ -1,0 +1,57 @@
+// One multi handle of libcurl with the connections that it keeps. An engine has several, a host always on the
+// same one, since libcurl scans all idle connections of a handle once a second. One thread, the loop's.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <cstddef>
+
+#include "common/clock.h"
+#include "common/handle.h"
+#include "dispatcher/http/request_options.h"
+#include "dispatcher/http/socket_watch.h"
+
+namespace postcall::http {
+
+class Attempt;
+
+class Multi final : public SocketWatch::Owner {
+ public:
+  // Beyond `max_connections`, an idle connection is closed for each one that becomes idle.
+  // Throws std::bad_alloc.
+  Multi(SocketWatch& watch, std::size_t max_connections);
+  Multi(const Multi&) = delete;
+  Multi& operator=(const Multi&) = delete;
+
+  // The attempt is removed before it is destroyed. False when out of memory.
+  bool Add(Attempt& attempt);
+  void Remove(Attempt& attempt);
+
+  // When libcurl wants to be called; SteadyTime::max() for not at all. Whatever it is called for, attempts
+  // may end by it: Transfer::OnAttemptOver.
+  SteadyTime due() const { return due_; }
+  void OnDue();
+  void OnReady(int fd, SocketWatch::Readiness readiness, void* tag) override;
+
+  // From when on none of the kept connections can be used again; SteadyTime::max() when there are none.
+  // libcurl itself would close them only when the next transfer comes.
+  SteadyTime stale_at() const { return clean_ || attempts_ > 0 ? SteadyTime::max() : used_at_ + kReuseAge; }
+  void CloseStale();
+
+ private:
+  void TakeFinished();
+  static int SetSocket(CURL* easy, curl_socket_t socket, int what, void* self, void*);
+  static int SetTimer(CURLM*, long milliseconds, void* self);
+
+  Handle<CURLM, curl_multi_cleanup> Make();
+
+  SocketWatch& watch_;
+  const std::size_t max_connections_;
+  SteadyTime due_ = SteadyTime::max();
+  std::size_t attempts_ = 0;
+  SteadyTime used_at_;
+  bool clean_ = true;
+  Handle<CURLM, curl_multi_cleanup> multi_;
+};
+
+}  // namespace postcall::http

@@ -1,0 +1,68 @@
+#include "dispatcher/http/request_options.h"
+
+#include <new>
+#include <string>
+
+namespace postcall::http {
+namespace {
+
+void Append(CurlList& list, const std::string& line) {
+  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+}  // namespace
+
+void SetRequestOptions(CURL* easy, const Url& url) {
+  curl_easy_setopt(easy, CURLOPT_URL, url.ToString().c_str());
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "postcall-dispatcher/" POSTCALL_VERSION);
+  if (url.has_credentials) {
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, url.user.c_str());
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, url.password.c_str());
+  }
+
+  // HTTP/2 in libcurl 7.88 sends refused streams again by itself and can take an aborted answer for a whole
+  // one.
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+
+  // Nothing from the environment.
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+
+  // Names are looked up by the resolver; libcurl sees numbers, and forgets them at once, for it walks all
+  // that it remembers after every transfer.
+  curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+  // libcurl counts whole seconds: 3 means less than 4.
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, static_cast<long>(kReuseAge.count()) - 1);
+
+  // The authorities come from the CaStore; libcurl shall read no bundle of its own.
+  curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+}
+
+CurlList MakeHeaderList(const std::vector<Header>& headers) {
+  CurlList list;
+  Append(list, "Content-Type: application/json");
+  Append(list, "Expect:");
+  for (const Header& header : headers) {
+    // libcurl drops a header written `Name:`.
+    Append(list, header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
+  }
+  return list;
+}
+
+}  // namespace postcall::http

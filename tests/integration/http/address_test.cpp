@@ -1,0 +1,177 @@
+// Several addresses, forbidden addresses, dead ones (CONTRACT §2, §6).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dispatcher/http/transfer.h"
+#include "tests/integration/http/poster.h"
+#include "tests/support/closed_ports.h"
+#include "tests/support/hostile_endpoint.h"
+#include "tests/support/name_server.h"
+
+namespace postcall::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string UrlOf(const std::string& host, std::uint16_t port) {
+  return "http://" + host + ":" + std::to_string(port) + "/";
+}
+
+TEST(Address, WhosePortIsClosedIsAConnectError) {
+  const RefusingPort closed;
+  Poster poster;
+  const DeliveryResult result = poster.Send(UrlOf("127.0.0.1", closed.port())).result;
+  EXPECT_EQ(result.outcome, Outcome::kConnectError);
+  EXPECT_EQ(result.reached, Reached::kNothing);
+  EXPECT_EQ(result.error, "No connection could be made: Connection refused.");
+  EXPECT_EQ(result.remote_address, "");
+  EXPECT_EQ(result.connection_reused, std::nullopt);
+}
+
+TEST(Address, OfIpv6IsReachedToo) {
+  HostileEndpoint endpoint({.address = "::1", .tls = {}, .on_request = {}});
+  Poster poster;
+  const DeliveryResult result = poster.Send(endpoint.Url()).result;
+  EXPECT_EQ(result.outcome, Outcome::kDelivered);
+  EXPECT_EQ(result.remote_address, "::1");
+}
+
+TEST(Address, ThatIsRefusedYieldsToTheNextAtOnceAndIsTriedLastFromThenOn) {
+  const RefusingPort closed("127.0.0.1");
+  HostileEndpoint endpoint({.address = "127.0.0.2", .port = closed.port(), .tls = {}, .on_request = {}});
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
+  Poster poster({.name_servers = names.address()});
+  const DeliveryResult first = poster.Send(UrlOf("two.test", closed.port())).result;
+  EXPECT_EQ(first.outcome, Outcome::kDelivered);
+  EXPECT_EQ(first.remote_address, "127.0.0.2");
+  EXPECT_LT(first.times.total, 500);
+  const DeliveryResult second = poster.Send(UrlOf("two.test", closed.port())).result;
+  EXPECT_EQ(second.connection_reused, true);
+  EXPECT_EQ(endpoint.ledger().RequestCount(), 2U);
+}
+
+TEST(Address, ThatDoesNotConnectWithinTwoSecondsYieldsToTheNext) {
+  const FullBacklog black_hole("127.0.0.1");
+  HostileEndpoint endpoint({.address = "127.0.0.2", .port = black_hole.port(), .tls = {}, .on_request = {}});
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
+  Poster poster({.name_servers = names.address()});
+  const DeliveryResult first = poster.Send(UrlOf("two.test", black_hole.port())).result;
+  EXPECT_EQ(first.outcome, Outcome::kDelivered);
+  EXPECT_EQ(first.remote_address, "127.0.0.2");
+  ASSERT_TRUE(first.times.connect);
+  EXPECT_GE(*first.times.connect, 2000);
+  EXPECT_LE(*first.times.connect, 2250);
+  // The next one does not wait again.
+  EXPECT_LT(poster.Send(UrlOf("two.test", black_hole.port())).result.times.total, 500);
+  EXPECT_EQ(endpoint.ledger().RequestCount(), 2U);
+}
+
+TEST(Address, ThatIsTheLastHasTheRestOfTheTime) {
+  const FullBacklog black_hole;
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.1"}));
+  Poster poster({.timeout = 3000ms, .name_servers = names.address()});
+  const DeliveryResult result = poster.Send(UrlOf("two.test", black_hole.port())).result;
+  EXPECT_EQ(result.outcome, Outcome::kTimeout);
+  EXPECT_EQ(result.reached, Reached::kNothing);
+  EXPECT_GE(result.times.total, 3000);
+}
+
+TEST(Address, WhoseTlsFailsYieldsToTheNext) {
+  HostileEndpoint bad({.address = "127.0.0.1",
+                       .tls = TlsOptions{CertificateAuthority::SelfSigned({"two.test"})},
+                       .on_request = {}});
+  HostileEndpoint good({.address = "127.0.0.2",
+                        .port = bad.port(),
+                        .tls = TlsOptions{Authority().Issue({"two.test"})},
+                        .on_request = {}});
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
+  Poster poster({.name_servers = names.address()});
+  const DeliveryResult result = poster.Send("https://two.test:" + std::to_string(bad.port()) + "/").result;
+  EXPECT_EQ(result.outcome, Outcome::kDelivered) << result.error;
+  EXPECT_EQ(result.remote_address, "127.0.0.2");
+  EXPECT_EQ(good.ledger().Connections().at(0).server_name, "two.test");
+}
+
+TEST(Address, IsNotChangedOnceTheRequestWasSent) {
+  HostileEndpoint first({.address = "127.0.0.1", .tls = {}, .on_request = {}});
+  first.Otherwise(Reset());
+  HostileEndpoint second({.address = "127.0.0.2", .port = first.port(), .tls = {}, .on_request = {}});
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
+  Poster poster({.name_servers = names.address()});
+  const DeliveryResult result = poster.Send(UrlOf("two.test", first.port())).result;
+  EXPECT_EQ(result.outcome, Outcome::kNetworkError);
+  EXPECT_EQ(first.ledger().RequestCount() + second.ledger().RequestCount(), 1U);
+  EXPECT_EQ(second.ledger().ConnectionCount(), 0U);
+}
+
+void ExpectBlocked(const DeliveryResult& result) {
+  EXPECT_EQ(result.outcome, Outcome::kBlocked);
+  EXPECT_EQ(result.reached, Reached::kNothing);
+  EXPECT_EQ(result.remote_address, "");
+  EXPECT_THAT(result.error, HasSubstr("egress policy"));
+  EXPECT_THAT(result.error, Not(HasSubstr("127.")));
+}
+
+TEST(Address, ThatThePolicyForbidsIsBlockedInEachSpelling) {
+  HostileEndpoint endpoint;
+  Poster poster({}, egress::Policy());
+  for (const char* host :
+       {"127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"}) {
+    ExpectBlocked(poster.Send(UrlOf(host, endpoint.port())).result);
+  }
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
+}
+
+TEST(Address, ThatIsForbiddenForbidsTheWholeName) {
+  HostileEndpoint endpoint;
+  NameServer names;
+  names.Script("mixed.test", NameAnswer::Addresses({"127.0.0.1", "10.0.0.1"}));
+  names.Script("mixed6.test", NameAnswer::Addresses({"127.0.0.1", "fd00::1"}));
+  Poster poster({.name_servers = names.address()});
+  ExpectBlocked(poster.Send(UrlOf("mixed.test", endpoint.port())).result);
+  ExpectBlocked(poster.Send(UrlOf("mixed6.test", endpoint.port())).result);
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
+}
+
+// A name that answers otherwise from one lookup to the next.
+TEST(Address, IsJudgedAnewAtEachLookup) {
+  HostileEndpoint endpoint;
+  NameServer names;
+  names.Script("rebinding.test",
+               {NameAnswer::Addresses({"127.0.0.1"}, 0), NameAnswer::Addresses({"127.0.0.2"}, 0)});
+  Poster poster({.name_servers = names.address()}, egress::Policy({*egress::ParseCidr("127.0.0.1")}, {}));
+  EXPECT_EQ(poster.Send(UrlOf("rebinding.test", endpoint.port())).result.outcome, Outcome::kDelivered);
+  ExpectBlocked(poster.Send(UrlOf("rebinding.test", endpoint.port())).result);
+}
+
+// Past the vetting of names: the last gate stands where the socket is made.
+TEST(Address, IsCheckedAgainWhereTheSocketIsMade) {
+  HostileEndpoint endpoint;
+  boost::asio::io_context loop;
+  const egress::Policy policy;
+  metrics::Metrics metrics;
+  const http::EngineOptions options;
+  http::SocketWatch watch(loop);
+  const http::CaStore authorities(Authority().ca_file());
+  http::Resolver resolver(watch, "");
+  http::Multi multi(watch, 1);
+  http::AttemptContext attempts{policy, authorities, 0};
+  http::TransferContext context{options,  policy,   metrics,
+                                resolver, attempts, [&](const Url&) -> http::Multi& { return multi; },
+                                {},       {},       {}};
+  const http::PostRequest request = Request(endpoint.Url());
+  http::Transfer transfer(context, request, {}, false);
+  http::Attempt attempt(attempts, transfer, request, boost::asio::ip::make_address("127.0.0.1"), false);
+  EXPECT_EQ(curl_easy_perform(attempt.easy()), CURLE_COULDNT_CONNECT);
+  EXPECT_TRUE(attempt.seen().blocked);
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
+}
+
+}  // namespace
+}  // namespace postcall::test

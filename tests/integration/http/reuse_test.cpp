@@ -1,0 +1,121 @@
+// Connections that are kept, and the request that must never be sent twice over them.
+#include <gtest/gtest.h>
+
+#include "tests/integration/http/poster.h"
+#include "tests/support/hostile_endpoint.h"
+
+namespace postcall::test {
+namespace {
+
+// The first request of a connection is answered after a while, the second is read whole and never answered.
+Script OnceThen(Script ending, const RequestEntry& request) {
+  return request.on_connection == 0 ? Wait(30ms) + Respond(200) : std::move(ending);
+}
+
+TEST(Reuse, TheSecondPostTakesTheConnectionOfTheFirst) {
+  HostileEndpoint endpoint;
+  Poster poster;
+  poster.Send(endpoint.Url("/a"));
+  const DeliveryResult second = poster.Send(endpoint.Url("/b")).result;
+  EXPECT_EQ(second.outcome, Outcome::kDelivered);
+  EXPECT_EQ(second.connection_reused, true);
+  EXPECT_EQ(second.remote_address, "127.0.0.1");
+  EXPECT_EQ(second.times.connect, std::nullopt);
+  EXPECT_TRUE(second.times.first_byte);
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 1U);
+  EXPECT_EQ(poster.metrics().connections_new.Value(), 1);
+  EXPECT_EQ(poster.metrics().connections_reused.Value(), 1);
+}
+
+TEST(Reuse, AConnectionClosedMeanwhileIsNotUsed) {
+  HostileEndpoint endpoint;
+  Poster poster;
+  poster.Send(endpoint.Url());
+  endpoint.CloseConnections();
+  ASSERT_TRUE(endpoint.ledger().WaitFor(
+      [](const auto&, const auto& connections) { return connections.at(0).closed_at.has_value(); }, 5s));
+  const DeliveryResult second = poster.Send(endpoint.Url()).result;
+  EXPECT_EQ(second.outcome, Outcome::kDelivered);
+  EXPECT_EQ(second.connection_reused, false);
+  EXPECT_EQ(poster.metrics().resend_guard.Value(), 0);
+}
+
+class LostOnReuse : public testing::TestWithParam<std::pair<const char*, Script>> {};
+
+TEST_P(LostOnReuse, IsANetworkErrorAndNeverSentAgain) {
+  HostileEndpoint endpoint;
+  endpoint.Otherwise([](const RequestEntry& request) { return OnceThen(GetParam().second, request); });
+  Poster poster;
+  poster.Send(endpoint.Url("/first"));
+  const DeliveryResult lost = poster.Send(endpoint.Url("/second")).result;
+  EXPECT_EQ(lost.outcome, Outcome::kNetworkError);
+  EXPECT_EQ(lost.reached, Reached::kRequestSent);
+  EXPECT_EQ(lost.connection_reused, true);
+  EXPECT_EQ(lost.error, "The connection was lost before an answer came.");
+  EXPECT_EQ(poster.metrics().resend_guard.Value(), 1);
+  // A third one proves that nothing was on its way between them.
+  poster.Send(endpoint.Url("/third"));
+  const auto requests = endpoint.ledger().Requests();
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(requests[1].target, "/second");
+  EXPECT_TRUE(requests[1].complete);
+  EXPECT_EQ(requests[2].target, "/third");
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 2U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Endings, LostOnReuse,
+                         testing::Values(std::pair("Close", Close()), std::pair("Reset", Reset())),
+                         [](const auto& test) { return test.param.first; });
+
+// libcurl would take another connection that is idle: no socket is opened, so only the last gate stops it.
+TEST(Reuse, ALostRequestIsNotSentAgainOverAnotherIdleConnection) {
+  HostileEndpoint endpoint;
+  endpoint.Otherwise([](const RequestEntry& request) { return OnceThen(Close(), request); });
+  Poster poster;
+  const auto one = poster.Start(endpoint.Url("/one"));
+  const auto two = poster.Start(endpoint.Url("/two"));
+  ASSERT_TRUE(poster.RunUntilIdle());
+  ASSERT_EQ(endpoint.ledger().ConnectionCount(), 2U);
+
+  const DeliveryResult lost = poster.Send(endpoint.Url("/lost")).result;
+  EXPECT_EQ(lost.outcome, Outcome::kNetworkError);
+  EXPECT_EQ(lost.reached, Reached::kRequestSent);
+  EXPECT_EQ(poster.metrics().resend_guard.Value(), 1);
+  poster.Send(endpoint.Url("/after"));
+  const auto requests = endpoint.ledger().Requests();
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_EQ(requests[2].target, "/lost");
+  EXPECT_EQ(requests[3].target, "/after");
+}
+
+TEST(Reuse, AConnectionIdleForFourSecondsIsClosedAndNotUsed) {
+  HostileEndpoint endpoint;
+  Poster poster;
+  poster.Send(endpoint.Url());
+  EXPECT_FALSE(poster.RunUntil([] { return false; }, 3500ms));
+  EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, true);
+  // Nothing more is sent: the connection is closed all the same.
+  ASSERT_TRUE(
+      poster.RunUntil([&] { return endpoint.ledger().Connections().at(0).closed_at.has_value(); }, 6s));
+  const auto requests = endpoint.ledger().Requests();
+  EXPECT_GE(*endpoint.ledger().Connections().at(0).closed_at - requests.at(1).head_at, 3900ms);
+  EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, false);
+}
+
+TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
+  HostileEndpoint endpoint;
+  endpoint.Otherwise(Wait(30ms) + Respond(200));
+  Poster poster({.max_idle_connections = 3});
+  for (int i = 0; i < 10; ++i) poster.Start(endpoint.Url());
+  ASSERT_TRUE(poster.RunUntilIdle());
+  const auto open = [&] {
+    std::size_t count = 0;
+    for (const auto& connection : endpoint.ledger().Connections()) count += connection.closed_at ? 0 : 1;
+    return count;
+  };
+  EXPECT_TRUE(poster.RunUntil([&] { return open() <= 3; }, 2s));
+  EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, true);
+}
+
+}  // namespace
+}  // namespace postcall::test

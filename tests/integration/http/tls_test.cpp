@@ -1,0 +1,145 @@
+// Chain, name and version are verified, and no switch turns that off (CONTRACT §2).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/ssl.h>
+
+#include "tests/integration/http/poster.h"
+#include "tests/support/hostile_endpoint.h"
+
+namespace postcall::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+EndpointOptions With(Certificate certificate, int lowest = 0, int highest = 0) {
+  return {.tls = TlsOptions{std::move(certificate), lowest, highest}, .on_request = {}};
+}
+
+DeliveryResult PostTo(const EndpointOptions& options) {
+  HostileEndpoint endpoint(options);
+  Poster poster;
+  DeliveryResult result = poster.Send(endpoint.Url()).result;
+  EXPECT_EQ(endpoint.ledger().RequestCount(), 0U);
+  return result;
+}
+
+void ExpectTlsError(const DeliveryResult& result, const std::string& why) {
+  EXPECT_EQ(result.outcome, Outcome::kTlsError);
+  EXPECT_EQ(result.reached, Reached::kConnected);
+  EXPECT_EQ(result.remote_address, "127.0.0.1");
+  EXPECT_EQ(result.request_bytes, 0);
+  EXPECT_THAT(result.error, HasSubstr(why));
+  EXPECT_TRUE(result.times.connect);
+  EXPECT_EQ(result.times.tls, std::nullopt);
+}
+
+TEST(Tls, AGoodCertificateIsAcceptedAndItsEndNoted) {
+  const Certificate certificate = Authority().Issue({"127.0.0.1"});
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    HostileEndpoint endpoint(With(certificate, version, version));
+    Poster poster;
+    const DeliveryResult first = poster.Send(endpoint.Url()).result;
+    EXPECT_EQ(first.outcome, Outcome::kDelivered) << first.error;
+    EXPECT_EQ(first.certificate_ends_at, certificate.ends_at);
+    ASSERT_TRUE(first.times.tls && first.times.connect);
+    EXPECT_GT(*first.times.tls, 0);
+    const DeliveryResult second = poster.Send(endpoint.Url()).result;
+    EXPECT_EQ(second.connection_reused, true);
+    EXPECT_EQ(second.certificate_ends_at, certificate.ends_at);
+    EXPECT_EQ(second.times.tls, std::nullopt);
+  }
+}
+
+TEST(Tls, ACertificateThatNobodyVouchesForIsRefused) {
+  const Certificate certificate = CertificateAuthority::SelfSigned({"127.0.0.1"});
+  const DeliveryResult result = PostTo(With(certificate));
+  ExpectTlsError(result, "self-signed certificate");
+  EXPECT_EQ(result.certificate_ends_at, certificate.ends_at);
+}
+
+TEST(Tls, AnAuthorityOutsideTheBundleIsRefused) {
+  const CertificateAuthority other;
+  ExpectTlsError(PostTo(With(other.Issue({"127.0.0.1"}))), "unable to get local issuer certificate");
+}
+
+TEST(Tls, AnExpiredCertificateIsRefusedAndItsEndNoted) {
+  const Certificate certificate = Authority().Issue({"127.0.0.1"}, Validity::Expired());
+  const DeliveryResult result = PostTo(With(certificate));
+  ExpectTlsError(result, "certificate has expired");
+  EXPECT_EQ(result.certificate_ends_at, certificate.ends_at);
+}
+
+TEST(Tls, ACertificateOfTheFutureIsRefused) {
+  ExpectTlsError(PostTo(With(Authority().Issue({"127.0.0.1"}, Validity::Future()))), "not yet valid");
+}
+
+TEST(Tls, ACertificateForAnotherNameIsRefused) {
+  ExpectTlsError(PostTo(With(Authority().Issue({"example.com", "127.0.0.2"}))), "subject name");
+}
+
+TEST(Tls, VersionsBefore12AreRefused) {
+  ExpectTlsError(PostTo(With(Authority().Issue({"127.0.0.1"}), 0, TLS1_1_VERSION)), "");
+}
+
+TEST(Tls, PlainTextOnATlsPortIsATlsError) {
+  HostileEndpoint endpoint;
+  endpoint.OnConnection({.at_accept = Send("HTTP/1.1 400 Bad Request\r\n\r\n") + Close()});
+  Poster poster;
+  ExpectTlsError(poster.Send("https://127.0.0.1:" + std::to_string(endpoint.port()) + "/").result, "");
+}
+
+TEST(Tls, AConnectionThatBreaksInTheHandshakeIsATlsError) {
+  for (const auto& ending : {Close(), Reset()}) {
+    HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"})));
+    endpoint.OnConnection({.at_accept = Wait(50ms) + ending});
+    Poster poster;
+    ExpectTlsError(poster.Send(endpoint.Url()).result, "");
+  }
+}
+
+TEST(Tls, ACutConnectionIsNotACompleteAnswer) {
+  HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"})));
+  endpoint.Otherwise(Send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab") + Cut());
+  Poster poster;
+  const DeliveryResult result = poster.Send(endpoint.Url()).result;
+  EXPECT_EQ(result.outcome, Outcome::kNetworkError);
+  EXPECT_EQ(result.reached, Reached::kResponseStarted);
+}
+
+TEST(Tls, ALostRequestOnAKeptConnectionIsNotSentAgain) {
+  HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"})));
+  endpoint.Otherwise(
+      [](const RequestEntry& request) { return request.on_connection == 0 ? Respond(200) : Close(); });
+  Poster poster;
+  poster.Send(endpoint.Url("/first"));
+  const DeliveryResult lost = poster.Send(endpoint.Url("/second")).result;
+  EXPECT_EQ(lost.outcome, Outcome::kNetworkError);
+  EXPECT_EQ(lost.reached, Reached::kRequestSent);
+  EXPECT_EQ(poster.metrics().resend_guard.Value(), 1);
+  poster.Send(endpoint.Url("/third"));
+  EXPECT_EQ(endpoint.ledger().RequestCount(), 3U);
+}
+
+TEST(Tls, ABundleThatCannotBeReadIsRefusedAtOnceWithTheMend) {
+  try {
+    Poster poster({.ca_file = "/nonexistent.pem"});
+    FAIL() << "accepted";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("--ca-file"));
+  }
+}
+
+TEST(Tls, TheBundleOfTheSystemIsTheDefault) {
+  boost::asio::io_context loop;
+  metrics::Metrics metrics;
+  const egress::Policy policy = LoopbackAllowed();
+  http::Engine engine(loop, policy, metrics, {});
+  HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"})));
+  std::optional<http::PostResult> post;
+  engine.Post(Request(endpoint.Url()), [&](http::PostResult result) { post = result; });
+  while (!post) loop.run_one();
+  EXPECT_EQ(post->result.outcome, Outcome::kTlsError);
+}
+
+}  // namespace
+}  // namespace postcall::test
