@@ -1,0 +1,290 @@
+#include "dispatcher/dispatch/claim_loop.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <unordered_set>
+#include <utility>
+
+#include "common/log.h"
+#include "dispatcher/store/database_fit.h"
+#include "dispatcher/store/liveness.h"
+#include "dispatcher/store/resolve.h"
+
+namespace postcall::dispatch {
+namespace {
+
+// Rows of one claim at most: larger ones are hardly cheaper a row, and hold their locks longer.
+constexpr int kMaxRows = 500;
+
+// After a claim that took something; lets a few rows come together. An idle poll costs the server well under
+// 0.1 ms, so the longest pause is short.
+constexpr auto kShortestPause = std::chrono::milliseconds(5);
+constexpr auto kLongestPause = std::chrono::milliseconds(100);
+constexpr auto kPauseAfterError = std::chrono::milliseconds(500);
+constexpr auto kAskFateAgain = std::chrono::milliseconds(200);
+
+// A sixth of the 30 s after which others take a dispatcher for gone (CONTRACT §4).
+constexpr auto kBeatEvery = std::chrono::seconds(5);
+
+}  // namespace
+
+ClaimLoop::ClaimLoop(const store::DatabaseOptions& database, DispatcherId dispatcher, std::string instance,
+                     Admission& admission, metrics::Metrics& metrics, Pulse& pulse, Spine spine)
+    : session_(database),
+      dispatcher_(dispatcher),
+      instance_(std::move(instance)),
+      admission_(admission),
+      metrics_(metrics),
+      beat_(pulse.Add("claim")),
+      spine_(std::move(spine)) {}
+
+ClaimLoop::~ClaimLoop() { Stop(/*all_recorded=*/false); }
+
+void ClaimLoop::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void ClaimLoop::Drain() {
+  const std::lock_guard lock(mutex_);
+  draining_ = true;
+  woken_ = true;
+  wake_.notify_one();
+}
+
+void ClaimLoop::Stop(bool all_recorded) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
+    draining_ = true;
+    wake_.notify_one();
+  }
+  if (!thread_.joinable()) return;
+  thread_.join();
+  if (!all_recorded) return;
+  try {
+    store::Unregister(session_, dispatcher_);
+  } catch (const std::exception& error) {
+    log::Debug("could not sign off, others will notice", {{"error", error.what()}});
+  }
+}
+
+void ClaimLoop::Wake() {
+  if (!starved_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  wake_.notify_one();
+}
+
+void ClaimLoop::ConfirmFirst(ClaimedDeliveryPtr delivery) {
+  const std::lock_guard lock(mutex_);
+  to_confirm_.push_back(std::move(delivery));
+  woken_ = true;
+  wake_.notify_one();
+}
+
+DatabaseStatus ClaimLoop::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void ClaimLoop::Run() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
+    beat_.Turned(Steady::now());
+    try {
+      Turn();
+      SetStatus(true, "");
+    } catch (const std::exception& error) {
+      Fail(doing_, error);
+      fits_ = false;  // it may be another database by the time that it answers again
+      pause_ = kPauseAfterError;
+    }
+    Pause(pause_);
+  }
+}
+
+void ClaimLoop::Turn() {
+  if (!fits_) {
+    doing_ = metrics::Operation::kHeartbeat;
+    if (const std::optional<std::string> fault = store::FaultOfDatabase(session_))
+      throw std::runtime_error(*fault);
+    store::Beat(session_, dispatcher_, instance_);
+    beaten_at_ = Steady::now();
+    fits_ = true;
+  }
+  doing_ = metrics::Operation::kConfirm;
+  ConfirmWaiting();
+  bool draining = false;
+  {
+    const std::lock_guard lock(mutex_);
+    draining = draining_;
+  }
+  doing_ = metrics::Operation::kClaim;
+  const bool claimed = !draining && ClaimOnce();
+  pause_ = claimed ? kShortestPause
+                   : std::min<Steady::duration>(std::max<Steady::duration>(2 * pause_, kShortestPause),
+                                                kLongestPause);
+  doing_ = metrics::Operation::kHeartbeat;
+  BeatIfDue();
+}
+
+// True when rows were taken, so that there may be more.
+bool ClaimLoop::ClaimOnce() {
+  const Admission::Room room = admission_.RoomFor(rows_per_agent_, Steady::now());
+  starved_.store(room.slots == 0, std::memory_order_relaxed);
+  if (room.slots == 0) return false;
+
+  store::ClaimLimits limits;
+  limits.max_rows = std::min(room.slots, kMaxRows);
+  limits.per_agent = rows_per_agent_;
+  limits.agent_limits = room.exceptions;
+  limits.after = last_agent_;
+  limits.max_bytes = room.body_bytes;
+
+  const SteadyTime start = Steady::now();
+  std::variant<store::Claimed, store::InDoubt> result;
+  try {
+    result = store::Claim(session_, dispatcher_, NextClaimId(), instance_, limits, spine_.judge);
+  } catch (...) {
+    spine_.forget();  // not committed: a commit in doubt would be a value
+    throw;
+  }
+  if (const auto* doubt = std::get_if<store::InDoubt>(&result)) {
+    Settle(*doubt);
+    return true;
+  }
+  const auto& claimed = std::get<store::Claimed>(result);
+  const std::size_t taken = claimed.sent.size() + claimed.finished.size();
+  if (taken > 0) {
+    beaten_at_ = start;  // a claim is a heartbeat
+    metrics_.claim_duration.Observe(Seconds(Steady::now() - start));
+    metrics_.claim_batch_size.Observe(static_cast<double>(taken));
+    spine_.send(claimed);
+  }
+  last_agent_ = claimed.last_agent;
+
+  // Rows an agent and claim: as few as fill the claim, so that the many agents come before the backlog of
+  // one.
+  const bool full = claimed.candidates >= limits.max_rows;
+  if (full) {
+    rows_per_agent_ = std::max(1, rows_per_agent_ / 2);
+  } else if (claimed.more) {
+    rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
+  }
+  return taken > 0;
+}
+
+// The answer to a commit was lost: the claim may or may not be ours. Nothing of it was sent; what committed
+// is sent now (CONTRACT §4, "Commits in doubt").
+void ClaimLoop::Settle(const store::InDoubt& doubt) {
+  metrics_.database_errors(metrics::Operation::kClaim).Increment();
+  log::Warning("the answer to a claim's commit was lost, asking for its fate",
+               {{"claim", doubt.claimed.claim_id.get().ToString()}});
+  while (true) {
+    beat_.Turned(Steady::now());
+    try {
+      store::Resolved resolved = store::ResolveClaim(session_, dispatcher_, instance_, doubt);
+      SetStatus(true, "");
+      switch (resolved.fate) {
+        case store::Fate::kPending:
+          break;
+        case store::Fate::kAborted:
+          spine_.forget();
+          return;
+        case store::Fate::kCommitted: {
+          store::Claimed claimed = doubt.claimed;
+          claimed.sent = std::move(resolved.in_flight);
+          claimed.fence = resolved.fence;
+          spine_.send(claimed);
+          return;
+        }
+      }
+    } catch (const std::exception& error) {
+      Fail(metrics::Operation::kResolve, error);
+    }
+    Pause(kAskFateAgain);
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      log::Error("stopped before a claim's fate was known, its calls will be marked unknown if it was made",
+                 {{"claim", doubt.claimed.claim_id.get().ToString()}});
+      return;
+    }
+  }
+}
+
+// A delivery that could not start within the time that its claim vouches for: is its row still ours?
+void ClaimLoop::ConfirmWaiting() {
+  std::vector<ClaimedDeliveryPtr> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting = std::move(to_confirm_);
+    to_confirm_.clear();
+  }
+  if (waiting.empty()) return;
+  std::vector<DeliveryKey> keys;
+  for (const ClaimedDeliveryPtr& delivery : waiting) keys.push_back(delivery->key);
+  store::Confirmed confirmed;
+  try {
+    confirmed = store::Confirm(session_, dispatcher_, keys);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    std::ranges::move(waiting, std::back_inserter(to_confirm_));
+    throw;
+  }
+  const std::unordered_set<DeliveryId> still(confirmed.still.begin(), confirmed.still.end());
+  const auto lost = std::stable_partition(
+      waiting.begin(), waiting.end(),
+      [&](const ClaimedDeliveryPtr& delivery) { return still.contains(delivery->key.id); });
+  std::vector<ClaimedDeliveryPtr> never_sent(std::make_move_iterator(lost),
+                                             std::make_move_iterator(waiting.end()));
+  waiting.erase(lost, waiting.end());
+  for (const ClaimedDeliveryPtr& delivery : waiting) delivery->fence = confirmed.fence;
+  spine_.resume(std::move(waiting));
+  spine_.lost(std::move(never_sent));
+}
+
+void ClaimLoop::BeatIfDue() {
+  const SteadyTime now = Steady::now();
+  if (now - beaten_at_ < kBeatEvery) return;
+  store::Beat(session_, dispatcher_, instance_);
+  beaten_at_ = now;
+}
+
+void ClaimLoop::SetStatus(bool connected, std::string reason) {
+  const std::lock_guard lock(mutex_);
+  if (connected && !status_.connected) log::Info("connected to the database");
+  // Said once for each reason, not at each try.
+  if (!connected && reason != status_.reason) {
+    log::Error("the database is away, nothing new is sent until it is back", {{"error", reason}});
+  }
+  status_ = {connected, std::move(reason)};
+  metrics_.database_connected.Set(connected ? 1 : 0);
+}
+
+void ClaimLoop::Fail(metrics::Operation operation, const std::exception& error) {
+  metrics_.database_errors(operation).Increment();
+  SetStatus(false, error.what());
+}
+
+void ClaimLoop::Pause(Steady::duration length) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, length, [this] { return woken_ || stopping_; });
+  woken_ = false;
+}
+
+// The dispatcher's eight bytes, then a count (see schema/ids.h).
+ClaimId ClaimLoop::NextClaimId() {
+  Uuid id = dispatcher_.get();
+  std::uint64_t count = ++claims_;
+  for (std::size_t i = id.bytes.size(); i > 8; --i) {
+    id.bytes[i - 1] = static_cast<std::uint8_t>(count & 0xff);
+    count >>= 8;
+  }
+  return ClaimId(id);
+}
+
+}  // namespace postcall::dispatch

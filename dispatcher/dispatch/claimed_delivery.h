@@ -1,0 +1,34 @@
+// A delivery between its claim and its record: the row's key, what is to be sent, and the slot that it holds.
+// Owned by one thread at a time; handed on by unique_ptr.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "dispatcher/dispatch/admission.h"
+#include "schema/agent_settings.h"
+#include "schema/delivery.h"
+
+namespace postcall::dispatch {
+
+struct ClaimedDelivery {
+  DeliveryKey key;
+  CallId call_id;
+  AgentId agent_id;
+  Cause cause = Cause::kCompletion;
+  DatabaseTime due_at;
+  int returns = 0;  // how often this machine has given it back
+
+  std::shared_ptr<const Target> target;
+  std::string body;
+  Admission::Ticket slot;
+
+  ClockAnchor claimed;  // claimed_at by the database, and a steady moment that is not after it
+  SteadyTime
+      fence;  // the steady moment since which the row is known to be ours: the claim's or a confirmation's
+};
+
+using ClaimedDeliveryPtr = std::unique_ptr<ClaimedDelivery>;
+
+}  // namespace postcall::dispatch

@@ -1,0 +1,294 @@
+#include "dispatcher/dispatch/dispatcher.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "common/log.h"
+#include "schema/payload.h"
+#include "schema/signature.h"
+
+namespace postcall::dispatch {
+namespace {
+
+// A send later than this after its claim first confirms that the row is still its own (CONTRACT §4).
+constexpr auto kFenceHolds = std::chrono::seconds(10);
+
+// How long claiming, or one endpoint, pauses after this machine ran out of something.
+constexpr auto kPauseAfterFault = std::chrono::seconds(1);
+
+DispatcherId NewDispatcherId() {
+  Uuid id = Uuid::Random();
+  std::fill(id.bytes.begin() + 8, id.bytes.end(), std::uint8_t{0});  // the claims count there
+  return DispatcherId(id);
+}
+
+metrics::LocalFault ToMetric(http::LocalFault fault) {
+  switch (fault) {
+    case http::LocalFault::kNone:
+    case http::LocalFault::kMemory:
+      return metrics::LocalFault::kMemory;
+    case http::LocalFault::kDescriptors:
+      return metrics::LocalFault::kDescriptors;
+    case http::LocalFault::kPorts:
+      return metrics::LocalFault::kPorts;
+  }
+  return metrics::LocalFault::kMemory;
+}
+
+void ObserveIf(prometheus::Histogram& histogram, const std::optional<double>& milliseconds) {
+  if (milliseconds) histogram.Observe(*milliseconds / 1000);
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
+    : options_(std::move(options)), metrics_(metrics), id_(NewDispatcherId()), admission_(options_.limits) {
+  network_ =
+      std::make_unique<Network>(options_.network_threads, options_.egress, metrics_, options_.http, pulse_);
+  recorder_ = std::make_unique<Recorder>(options_.database, held_, metrics_, pulse_);
+  housekeeper_ =
+      std::make_unique<Housekeeper>(options_.database, id_, options_.retention_days, held_, metrics_, pulse_);
+  claim_loop_ = std::make_unique<ClaimLoop>(
+      options_.database, id_, options_.instance, admission_, metrics_, pulse_,
+      ClaimLoop::Spine{
+          .judge = [this](const store::Candidate& candidate) { return Judge(candidate); },
+          .send = [this](const store::Claimed& claimed) { Send(claimed); },
+          .forget = [this] { Forget(); },
+          .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
+          .lost = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Lost(std::move(deliveries)); },
+      });
+  metrics_.in_flight_limit.Set(options_.limits.in_flight);
+}
+
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::Start() {
+  housekeeper_->Start();
+  claim_loop_->Start();
+}
+
+std::vector<store::Finished> Dispatcher::Stop() {
+  {
+    const std::lock_guard lock(stop_mutex_);
+    if (std::exchange(stopping_, true)) return {};
+  }
+  const SteadyTime deadline = Steady::now() + kStopWithin;
+  claim_loop_->Drain();
+  admission_.WaitUntilEmpty(deadline);
+  housekeeper_->Stop();
+  network_->Stop();
+  std::vector<store::Finished> unrecorded = recorder_->Stop(deadline);
+  claim_loop_->Stop(unrecorded.empty());
+  return unrecorded;
+}
+
+DatabaseStatus Dispatcher::readiness() const {
+  const std::lock_guard lock(stop_mutex_);
+  if (stopping_) return {false, "draining: the dispatcher is stopping"};
+  return claim_loop_->status();
+}
+
+// Within the claim: what becomes of this row? What is not sent at once stays in the outbox.
+store::Verdict Dispatcher::Judge(const store::Candidate& candidate) {
+  const AgentId agent_id{std::string(candidate.agent_id)};
+  const auto finish = [&](Outcome outcome, std::string url, std::string error) -> store::Verdict {
+    finished_by_claim_.push_back({outcome, candidate.cause, agent_id});
+    return store::Finish{outcome, std::move(url), std::move(error)};
+  };
+
+  if (candidate.call == nullptr)
+    return finish(Outcome::kSkipped, "", "The call was removed after it was enqueued.");
+  if (candidate.settings == nullptr) {
+    return finish(Outcome::kSkipped, "", "The agent was removed after the call was enqueued.");
+  }
+  std::shared_ptr<const AgentSettings> settings = SettingsOf(candidate);
+  if (std::holds_alternative<NoTarget>(*settings)) {
+    return finish(Outcome::kSkipped, "", "The agent's webhook URL was removed after the call was enqueued.");
+  }
+  if (const auto* invalid = std::get_if<InvalidTarget>(settings.get())) {
+    return finish(Outcome::kInvalidUrl, invalid->url_for_log, invalid->error);
+  }
+
+  std::shared_ptr<const Target> target(settings, &std::get<Target>(*settings));
+  auto delivery = std::make_unique<ClaimedDelivery>();
+  delivery->body = BuildPayload(*candidate.call);
+  if (!admission_.TryAdmit(agent_id, target->url.Endpoint(), static_cast<std::int64_t>(delivery->body.size()),
+                           Steady::now(), delivery->slot)) {
+    return store::Leave{};
+  }
+  delivery->key.id = candidate.id;
+  delivery->call_id = CallId(std::string(candidate.call_id));
+  delivery->agent_id = agent_id;
+  delivery->cause = candidate.cause;
+  delivery->due_at = candidate.due_at;
+  delivery->returns = candidate.returns;
+  delivery->target = std::move(target);
+  held_.Add({&delivery->key.id, 1});
+  store::Send send{delivery->target->url_for_log};
+  prepared_.push_back(std::move(delivery));
+  return send;
+}
+
+// An agent's settings are parsed once a claim.
+std::shared_ptr<const AgentSettings> Dispatcher::SettingsOf(const store::Candidate& candidate) {
+  auto& settings = settings_[AgentId(std::string(candidate.agent_id))];
+  if (!settings) settings = std::make_shared<const AgentSettings>(ParseAgentSettings(*candidate.settings));
+  return settings;
+}
+
+// The claim is committed: from here on each of its rows is sent once, or ends with the reason why not.
+void Dispatcher::Send(const store::Claimed& claimed) {
+  const std::unordered_set<DeliveryId> ours(claimed.sent.begin(), claimed.sent.end());
+  std::vector<ClaimedDeliveryPtr> lost;
+  for (ClaimedDeliveryPtr& delivery : prepared_) {
+    delivery->key.claimed_at = claimed.anchor.at;
+    delivery->key.claim_id = claimed.claim_id;
+    delivery->claimed = claimed.anchor;
+    delivery->fence = claimed.fence;
+    if (ours.contains(delivery->key.id)) {
+      HandToNetwork(std::move(delivery));
+    } else {
+      lost.push_back(std::move(delivery));
+    }
+  }
+  prepared_.clear();
+  settings_.clear();
+  for (const FinishedByClaim& finished : finished_by_claim_) {
+    CountOutcome(finished.outcome, finished.cause, finished.agent);
+  }
+  finished_by_claim_.clear();
+  Lost(std::move(lost));
+}
+
+// The claim was not made: its rows are in the outbox as before.
+void Dispatcher::Forget() {
+  for (const ClaimedDeliveryPtr& delivery : prepared_) {
+    held_.Remove({&delivery->key.id, 1});
+    Release(*delivery, /*counts=*/false, Steady::now());
+  }
+  prepared_.clear();
+  finished_by_claim_.clear();
+  settings_.clear();
+}
+
+void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
+  for (ClaimedDeliveryPtr& delivery : deliveries) HandToNetwork(std::move(delivery));
+}
+
+// Others took this dispatcher for gone, and the rows say `unknown`. They are never sent; that nothing was
+// sent is the truth that replaces it.
+void Dispatcher::Lost(std::vector<ClaimedDeliveryPtr> deliveries) {
+  for (const ClaimedDeliveryPtr& delivery : deliveries) {
+    DeliveryResult result;
+    result.outcome = Outcome::kNotSent;
+    result.reached = Reached::kNothing;
+    result.error = "Nothing was sent: the dispatcher was held up for so long that the delivery was given up.";
+    const SteadyTime now = Steady::now();
+    Finish(*delivery, std::move(result), now);
+    Release(*delivery, /*counts=*/false, now);
+  }
+}
+
+void Dispatcher::HandToNetwork(ClaimedDeliveryPtr delivery) {
+  const std::string endpoint = delivery->target->url.Endpoint();
+  // std::function wants copies, a delivery has none.
+  auto shared = std::make_shared<ClaimedDeliveryPtr>(std::move(delivery));
+  network_->Post(endpoint, [this, shared](http::Engine& engine) { Post(engine, std::move(*shared)); });
+}
+
+void Dispatcher::Post(http::Engine& engine, ClaimedDeliveryPtr delivery) {
+  const SteadyTime now = Steady::now();
+  if (now - delivery->fence > kFenceHolds) {
+    claim_loop_->ConfirmFirst(std::move(delivery));
+    return;
+  }
+  const DatabaseTime database_now = delivery->claimed.ToDatabaseTime(now);
+  metrics_.dispatch_latency.Observe(
+      std::max(0.0, std::chrono::duration<double>(database_now - delivery->due_at).count()));
+
+  http::PostRequest request;
+  request.url = delivery->target->url;
+  request.headers = delivery->target->headers;
+  std::ranges::move(
+      SignatureHeaders(delivery->call_id, std::chrono::floor<std::chrono::seconds>(database_now),
+                       delivery->body, delivery->target->secrets),
+      std::back_inserter(request.headers));
+  request.body = std::move(delivery->body);
+  request.send_before = delivery->fence + kFenceHolds;
+  auto shared = std::make_shared<ClaimedDeliveryPtr>(std::move(delivery));
+  engine.Post(std::move(request),
+              [this, shared](http::PostResult result) { Done(std::move(*shared), std::move(result)); });
+}
+
+void Dispatcher::Done(ClaimedDeliveryPtr delivery, http::PostResult post) {
+  const SteadyTime now = Steady::now();
+  if (post.fault == http::LocalFault::kNone) {
+    if (post.result.certificate_ends_at) {
+      metrics_.certificates.Note(delivery->target->url.Endpoint(), *post.result.certificate_ends_at, now);
+    }
+    Finish(*delivery, std::move(post.result), now);
+    Release(*delivery, /*counts=*/true, now);
+  } else {
+    GiveBack(*delivery, post.fault, std::move(post.result));
+    Release(*delivery, /*counts=*/false, now);
+  }
+}
+
+// This machine's own fault, before a byte was sent: not the customer's (CONTRACT §2).
+void Dispatcher::GiveBack(const ClaimedDelivery& delivery, http::LocalFault fault, DeliveryResult result) {
+  metrics_.local_faults(ToMetric(fault)).Increment();
+  const SteadyTime now = Steady::now();
+  if (fault == http::LocalFault::kPorts) {
+    admission_.PauseEndpoint(delivery.target->url.Endpoint(), now + kPauseAfterFault);
+  } else {
+    admission_.PauseAll(now + kPauseAfterFault);
+  }
+  log::Warning("this machine ran out of a resource, a delivery goes back to the outbox",
+               {{"call", delivery.call_id.get()},
+                {"resource", metrics::ToString(ToMetric(fault))},
+                {"returns", delivery.returns}});
+  if (delivery.returns >= kMaxReturns) {
+    Finish(delivery, std::move(result), now);
+    return;
+  }
+  recorder_->GiveBack(store::Returned{delivery.key, delivery.returns + 1});
+}
+
+void Dispatcher::Finish(const ClaimedDelivery& delivery, DeliveryResult result, SteadyTime now) {
+  CountOutcome(result.outcome, delivery.cause, delivery.agent_id);
+  metrics_.delivery_duration(result.outcome).Observe(result.times.total / 1000);
+  ObserveIf(metrics_.lookup, result.times.lookup);
+  ObserveIf(metrics_.connect, result.times.connect);
+  ObserveIf(metrics_.tls, result.times.tls);
+  ObserveIf(metrics_.first_byte, result.times.first_byte);
+  if (result.http_status) metrics_.responses(*result.http_status).Increment();
+  if (result.outcome != Outcome::kDelivered) {
+    log::Info("a call was not delivered", {{"call", delivery.call_id.get()},
+                                           {"agent", delivery.agent_id.get()},
+                                           {"outcome", ToString(result.outcome)},
+                                           {"url", delivery.target->url_for_log},
+                                           {"status", result.http_status.value_or(0)},
+                                           {"error", result.error}});
+  }
+  recorder_->Finish(
+      store::Finished{delivery.key, delivery.cause, delivery.claimed.ToDatabaseTime(now), std::move(result)});
+}
+
+// The slot is free before anybody waits for it.
+void Dispatcher::Release(const ClaimedDelivery& delivery, bool counts, SteadyTime now) {
+  admission_.Release(delivery.slot, counts, now);
+  claim_loop_->Wake();
+}
+
+void Dispatcher::SampleGauges() {
+  metrics_.in_flight.Set(admission_.in_flight());
+  metrics_.slow_in_flight.Set(admission_.slow_in_flight());
+}
+
+void Dispatcher::CountOutcome(Outcome outcome, Cause cause, const AgentId& agent) {
+  metrics_.deliveries(outcome, cause).Increment();
+  metrics_.agents.Note(agent, outcome == Outcome::kDelivered, Steady::now());
+}
+
+}  // namespace postcall::dispatch

@@ -1,0 +1,104 @@
+// The spine: claim -> payload -> POST -> record. Owns the threads of the service and the order in which they
+// start and stop. See "Life of a delivery" in the README.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/pulse.h"
+#include "dispatcher/dispatch/claim_loop.h"
+#include "dispatcher/dispatch/claimed_delivery.h"
+#include "dispatcher/dispatch/held_deliveries.h"
+#include "dispatcher/dispatch/housekeeper.h"
+#include "dispatcher/dispatch/network.h"
+#include "dispatcher/dispatch/recorder.h"
+#include "dispatcher/egress/policy.h"
+#include "dispatcher/metrics/metrics.h"
+
+namespace postcall::dispatch {
+
+struct DispatcherOptions {
+  store::DatabaseOptions database;
+  std::string instance;  // label
+  AdmissionLimits limits;
+  int network_threads = 1;
+  http::EngineOptions http;
+  egress::Policy egress;
+  int retention_days = 30;
+};
+
+class Dispatcher {
+ public:
+  // How often this machine may give a delivery back before it ends as `not_sent` (CONTRACT §2).
+  static constexpr int kMaxReturns = 20;
+
+  // `metrics` outlives the dispatcher. Throws std::runtime_error as http::Engine does.
+  Dispatcher(DispatcherOptions options, metrics::Metrics& metrics);
+  // Stop comes first, or outcomes are lost with the process.
+  ~Dispatcher();
+
+  void Start();
+
+  // Claims no more, waits until all that is in flight is over and recorded, and ends the threads. Takes
+  // kStopWithin at most. Idempotent. Returns the outcomes that could not be recorded.
+  static constexpr Steady::duration kStopWithin = std::chrono::milliseconds(10'750);
+  std::vector<store::Finished> Stop();
+
+  // Sets the gauges that are this dispatcher's own numbers; for each scrape. Any thread.
+  void SampleGauges();
+
+  // Ready while connected to the database and not stopping; otherwise the reason (CONTRACT §8).
+  DatabaseStatus readiness() const;
+  // Threads that have not turned since `then`.
+  std::vector<std::string> StuckSince(SteadyTime then) const { return pulse_.StuckSince(then); }
+
+ private:
+  // On the claim thread.
+  store::Verdict Judge(const store::Candidate& candidate);
+  std::shared_ptr<const AgentSettings> SettingsOf(const store::Candidate& candidate);
+  void Send(const store::Claimed& claimed);
+  void Forget();
+  void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
+  void Lost(std::vector<ClaimedDeliveryPtr> deliveries);
+
+  // On a network thread.
+  void Post(http::Engine& engine, ClaimedDeliveryPtr delivery);
+  void Done(ClaimedDeliveryPtr delivery, http::PostResult result);
+
+  // Any thread.
+  void HandToNetwork(ClaimedDeliveryPtr delivery);
+  void GiveBack(const ClaimedDelivery& delivery, http::LocalFault fault, DeliveryResult result);
+  void Finish(const ClaimedDelivery& delivery, DeliveryResult result, SteadyTime now);
+  void Release(const ClaimedDelivery& delivery, bool counts, SteadyTime now);
+  void CountOutcome(Outcome outcome, Cause cause, const AgentId& agent);
+
+  const DispatcherOptions options_;
+  metrics::Metrics& metrics_;
+  Pulse pulse_;
+  const DispatcherId id_;
+  Admission admission_;
+  HeldDeliveries held_;
+
+  // The claim at work; the claim thread's own.
+  struct FinishedByClaim {
+    Outcome outcome;
+    Cause cause;
+    AgentId agent;
+  };
+  std::vector<ClaimedDeliveryPtr> prepared_;
+  std::vector<FinishedByClaim> finished_by_claim_;
+  std::unordered_map<AgentId, std::shared_ptr<const AgentSettings>> settings_;
+
+  // Stopped in this order: claims, housekeeping, network, records.
+  std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<Housekeeper> housekeeper_;
+  std::unique_ptr<ClaimLoop> claim_loop_;
+
+  mutable std::mutex stop_mutex_;
+  bool stopping_ = false;
+};
+
+}  // namespace postcall::dispatch

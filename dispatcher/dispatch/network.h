@@ -1,0 +1,52 @@
+// The network threads: each one io_context with its own HTTP engine, and nothing that blocks. An endpoint
+// always belongs to the same thread, so that its connections are found again. Any thread may post; tasks run
+// on the network thread.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/pulse.h"
+#include "dispatcher/http/engine.h"
+
+namespace postcall::dispatch {
+
+class Network {
+ public:
+  using Task = std::function<void(http::Engine&)>;
+
+  // Throws std::runtime_error as http::Engine does, before any thread is started.
+  Network(int threads, const egress::Policy& policy, metrics::Metrics& metrics,
+          const http::EngineOptions& options, Pulse& pulse);
+  // Cuts off what is still in flight.
+  ~Network();
+
+  // Runs `task` on the thread of this endpoint.
+  void Post(const std::string& endpoint, Task task);
+
+  void Stop();
+
+ private:
+  struct Lane {
+    Lane(const egress::Policy& policy, metrics::Metrics& metrics, const http::EngineOptions& options);
+    void MeasureLag(metrics::Metrics& metrics, Pulse::Beat& beat);
+
+    boost::asio::io_context loop{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{loop.get_executor()};
+    boost::asio::steady_timer lag_timer{loop};
+    http::Engine engine;
+    std::thread thread;
+  };
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+}  // namespace postcall::dispatch
