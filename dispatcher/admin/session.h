@@ -1,0 +1,52 @@
+// One connection to the admin port: reads requests one after the other and answers each, within limits of
+// size and time that hold against a client that means harm. Admin thread. Keeps itself alive while it has
+// work.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "dispatcher/admin/routes.h"
+
+namespace postcall::admin {
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // `routes` outlives the session. `on_end` is called by the destructor.
+  Session(boost::asio::ip::tcp::socket socket, const Routes& routes, std::chrono::milliseconds timeout,
+          std::function<void(Session*)> on_end);
+  ~Session();
+
+  void Start() { Read(); }
+
+  // Cuts the connection off. Also from another thread, once the admin thread has ended.
+  void Close();
+
+ private:
+  using Response = boost::beast::http::response<boost::beast::http::string_body>;
+
+  void Read();
+  void OnRead(const boost::beast::error_code& error);
+  void Write(const Answer& answer, bool head, bool keep_alive);
+  void Linger();
+  void Discard();
+
+  boost::beast::tcp_stream stream_;
+  const Routes& routes_;
+  const std::chrono::milliseconds timeout_;
+  const std::function<void(Session*)> on_end_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
+  std::optional<Response> response_;
+};
+
+}  // namespace postcall::admin

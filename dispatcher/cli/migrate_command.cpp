@@ -1,0 +1,77 @@
+// `migrate`: brings the database to this version, or tells with --status what it has (CONTRACT §5). Main
+// thread.
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "common/log.h"
+#include "dispatcher/cli/commands.h"
+#include "dispatcher/store/migrate.h"
+
+namespace postcall::cli {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+
+std::string_view ToWord(store::MigrationState state) {
+  switch (state) {
+    case store::MigrationState::kApplied:
+      return "applied";
+    case store::MigrationState::kPending:
+      return "pending";
+    case store::MigrationState::kSkipped:
+      return "skipped";  // the platform has tables of its own
+    case store::MigrationState::kUnknown:
+      return "newer than this binary";
+  }
+  return "";
+}
+
+int PrintStatus(const store::DatabaseOptions& database) {
+  const store::DatabaseStatus status = store::ReadDatabaseStatus(database);
+  std::cout << "postcall-dispatcher " POSTCALL_VERSION "\n";
+  if (status.schema.empty()) {
+    std::cout << "the database was never migrated\n";
+  } else {
+    std::cout << "schema: " << status.schema << "\n"
+              << "source tables: " << (status.own_tables ? "the platform's own" : "the dispatcher's") << "\n"
+              << "compatibility: " << status.compatibility << "\n";
+  }
+  for (const store::MigrationStatus& migration : status.migrations) {
+    std::cout << std::setw(4) << std::setfill('0') << migration.version << "_" << migration.name << ": "
+              << ToWord(migration.state) << (migration.applied_at.empty() ? "" : " ") << migration.applied_at
+              << "\n";
+  }
+  std::cout.flush();
+  return kDone;
+}
+
+int Migrate(const store::DatabaseOptions& database, bool own_tables) {
+  const Result<store::Migrated> migrated = store::Migrate(database, {.own_tables = own_tables});
+  if (!migrated) {
+    log::Error("the database cannot be brought to this version", {{"reason", migrated.error()}});
+    return kFailed;
+  }
+  for (const std::string& name : migrated->applied) log::Info("migration applied", {{"name", name}});
+  log::Info("the database is at this version", {{"version", POSTCALL_VERSION},
+                                                {"schema", migrated->schema},
+                                                {"applied", migrated->applied.size()},
+                                                {"partitions_ahead_days", migrated->days_ahead}});
+  return kDone;
+}
+
+}  // namespace
+
+int MigrateCommand(const Options& options) {
+  const store::DatabaseOptions database{options.database_url, "postcall-dispatcher migrate"};
+  try {
+    return options.status ? PrintStatus(database) : Migrate(database, options.own_tables);
+  } catch (const store::DatabaseError& error) {
+    log::Error("the database cannot be used", {{"reason", error.what()}});
+    return kFailed;
+  }
+}
+
+}  // namespace postcall::cli

@@ -1,0 +1,187 @@
+// `run`: the service, from start to drain (CONTRACT §5). Main thread: sets everything up, then waits for a
+// signal.
+#include <curl/curl.h>
+#include <libpq-fe.h>
+#include <sys/resource.h>
+
+#include <pthread.h>
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "common/log.h"
+#include "dispatcher/admin/admin_server.h"
+#include "dispatcher/cli/commands.h"
+#include "dispatcher/dispatch/dispatcher.h"
+#include "dispatcher/store/database_fit.h"
+
+namespace postcall::cli {
+namespace {
+
+// Descriptors that are not for POSTs: the admin port, the database, name lookups, the log.
+constexpr std::int64_t kOtherDescriptors = 100;
+constexpr std::int64_t kMostIdleConnections = 16'384;
+
+constexpr int kBadConfiguration = 2;
+
+constexpr auto kStuckAfter = std::chrono::seconds(30);  // CONTRACT §8, /healthz
+
+// SIGTERM and SIGINT reach only the thread that waits for them; threads inherit the mask.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+// The process may have as many descriptors as the system lets it.
+std::int64_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::int64_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 24));
+}
+
+dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
+  dispatch::DispatcherOptions made;
+  made.database = {options.database_url, "postcall-dispatcher"};
+  made.instance = options.instance;
+  made.limits.in_flight = options.max_in_flight;
+  made.limits.per_agent = options.max_in_flight_per_agent;
+  made.limits.per_endpoint = options.max_in_flight_per_endpoint;
+  made.limits.slow_share = options.slow_share;
+  made.limits.body_bytes = options.max_body_memory;
+  made.network_threads = options.network_threads;
+  made.http.timeout = options.timeout;
+  made.http.response_body_bytes = static_cast<std::size_t>(options.response_body_bytes);
+  made.http.ca_file = options.ca_file;
+  made.egress = egress::Policy(options.egress_allow, options.egress_deny);
+  made.retention_days = options.retention_days;
+
+  const std::int64_t descriptors = RaiseDescriptorLimit() - kOtherDescriptors;
+  // One more for each: the connection stays open after its POST, to be used again.
+  const std::int64_t per_post = static_cast<std::int64_t>(http::kDescriptorsPerPost) + 1;
+  const std::int64_t fitting = std::max<std::int64_t>(1, descriptors / per_post);
+  if (fitting < made.limits.in_flight) {
+    log::Warning(
+        "--max-in-flight is lowered to what the limit of open files allows; raise that limit (ulimit -n)",
+        {{"wanted", made.limits.in_flight}, {"now", fitting}});
+    made.limits.in_flight = static_cast<int>(fitting);
+  }
+  const std::int64_t left =
+      descriptors - made.limits.in_flight * static_cast<std::int64_t>(http::kDescriptorsPerPost);
+  made.http.max_idle_connections =
+      static_cast<std::size_t>(std::clamp<std::int64_t>(left, 1, kMostIdleConnections));
+  return made;
+}
+
+// The outcome of a delivery that the database was not there to take: the last place to say it is standard
+// error.
+void PrintUnrecorded(const store::Finished& finished) {
+  nlohmann::ordered_json line;
+  line["event"] = "unrecorded outcome";
+  line["id"] = finished.key.id.get();
+  line["claim_id"] = finished.key.claim_id.get().ToString();
+  line["claimed_at_us"] = finished.key.claimed_at.time_since_epoch().count();
+  line["finished_at_us"] = finished.finished_at.time_since_epoch().count();
+  line["cause"] = ToString(finished.cause);
+  line["outcome"] = ToString(finished.result.outcome);
+  if (finished.result.reached) line["reached"] = ToString(*finished.result.reached);
+  if (finished.result.http_status) line["http_status"] = *finished.result.http_status;
+  if (!finished.result.error.empty()) line["error"] = finished.result.error;
+  line["total_ms"] = finished.result.times.total;
+  std::cerr << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+}
+
+admin::Health HealthOf(const dispatch::Dispatcher& dispatcher) {
+  const std::vector<std::string> stuck = dispatcher.StuckSince(Steady::now() - kStuckAfter);
+  if (stuck.empty()) return {};
+  std::string reason = "threads that have not turned for 30 s:";
+  for (const std::string& name : stuck) reason += " " + name;
+  return {false, reason};
+}
+
+admin::Probes ProbesOf(dispatch::Dispatcher& dispatcher, metrics::Metrics& metrics) {
+  return {
+      .metrics =
+          [&] {
+            dispatcher.SampleGauges();
+            return metrics.Expose();
+          },
+      .health = [&] { return HealthOf(dispatcher); },
+      .ready =
+          [&] {
+            const dispatch::DatabaseStatus status = dispatcher.readiness();
+            return admin::Readiness{status.connected, status.reason};
+          },
+  };
+}
+
+// A database that answers and does not fit is told at once. One that is away is waited for, as at any later
+// time.
+std::optional<std::string> FaultNow(const std::string& database_url) {
+  try {
+    store::Session session({database_url, "postcall-dispatcher"});
+    return store::FaultOfDatabase(session);
+  } catch (const store::DatabaseError&) {
+    return std::nullopt;
+  }
+}
+
+std::string LibpqVersion() {
+  const int version = PQlibVersion();
+  return std::to_string(version / 10000) + "." + std::to_string(version % 10000);
+}
+
+}  // namespace
+
+int RunCommand(const Options& options) {
+  const sigset_t signals = BlockStopSignals();
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+
+  if (options.migrate) {
+    if (const int code = MigrateCommand(options); code != 0) return code;
+  }
+
+  if (const std::optional<std::string> fault = FaultNow(options.database_url)) {
+    std::cerr << "postcall-dispatcher: " << *fault << '\n';
+    return kBadConfiguration;
+  }
+
+  metrics::Metrics metrics({.version = POSTCALL_VERSION,
+                            .libcurl = curl_version_info(CURLVERSION_NOW)->version,
+                            .libpq = LibpqVersion()});
+  std::unique_ptr<dispatch::Dispatcher> dispatcher;
+  std::unique_ptr<admin::AdminServer> admin;
+  try {
+    dispatcher = std::make_unique<dispatch::Dispatcher>(ToDispatcherOptions(options), metrics);
+    admin = std::make_unique<admin::AdminServer>(
+        admin::AdminOptions{.listen = options.admin_listen, .token = options.admin_token},
+        ProbesOf(*dispatcher, metrics));
+  } catch (const std::runtime_error& error) {  // a file, an address: what a setting names cannot be had
+    std::cerr << "postcall-dispatcher: " << error.what() << '\n';
+    return kBadConfiguration;
+  }
+  dispatcher->Start();
+  log::Info("started", {{"version", POSTCALL_VERSION}, {"instance", options.instance}});
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log::Info("stopping: no more claims, waiting for what is in flight", {{"signal", strsignal(signal)}});
+  const std::vector<store::Finished> unrecorded = dispatcher->Stop();
+  admin->Stop();
+  for (const store::Finished& finished : unrecorded) PrintUnrecorded(finished);
+  if (!unrecorded.empty()) return 1;
+  log::Info("stopped");
+  return 0;
+}
+
+}  // namespace postcall::cli

@@ -1,0 +1,203 @@
+#include "dispatcher/cli/settings.h"
+
+#include <algorithm>
+#include <cctype>
+#include <initializer_list>
+#include <utility>
+
+#include "dispatcher/admin/listen_address.h"
+#include "dispatcher/cli/read_file.h"
+#include "dispatcher/cli/values.h"
+#include "dispatcher/store/database.h"
+#include "schema/utf8.h"
+
+namespace postcall::cli {
+namespace {
+
+using Values = std::vector<std::string>;
+using Fault = std::optional<std::string>;
+using Kind = Setting::Kind;
+
+template <class Parsed, class Field>
+Fault Set(const Result<Parsed>& parsed, Field& field) {
+  if (!parsed) return parsed.error();
+  field = Field(*parsed);
+  return std::nullopt;
+}
+
+template <int Options::*kField, std::int64_t kLeast, std::int64_t kMost>
+Fault SetWhole(Options& options, const Values& values) {
+  return Set(ParseWhole(values.front(), kLeast, kMost), options.*kField);
+}
+
+template <std::int64_t Options::*kField, std::int64_t kLeast, std::int64_t kMost>
+Fault SetBytes(Options& options, const Values& values) {
+  return Set(ParseBytes(values.front(), kLeast, kMost), options.*kField);
+}
+
+template <bool Options::*kField>
+Fault SetSwitch(Options& options, const Values& values) {
+  return Set(ParseSwitch(values.front()), options.*kField);
+}
+
+template <std::vector<egress::Cidr> Options::*kField>
+Fault SetRanges(Options& options, const Values& values) {
+  (options.*kField).clear();
+  for (const std::string& value : values) {
+    const Result<egress::Cidr> range = egress::ParseCidr(value);
+    if (!range) return "must be ranges as 10.0.0.0/8 or 2001:db8::/32: " + range.error();
+    (options.*kField).push_back(*range);
+  }
+  return std::nullopt;
+}
+
+template <class Word>
+Fault SetWord(const std::string& text, Word& field,
+              std::initializer_list<std::pair<std::string_view, Word>> words) {
+  std::string known;
+  for (const auto& [name, word] : words) {
+    if (text == name) {
+      field = word;
+      return std::nullopt;
+    }
+    known.append(known.empty() ? "" : ", ").append(name);
+  }
+  return "must be one of " + known;
+}
+
+Fault SetDatabaseUrl(Options& options, const Values& values) {
+  if (const Fault fault = store::FaultOfDatabaseUrl(values.front())) return "cannot be used: " + *fault;
+  options.database_url = values.front();
+  return std::nullopt;
+}
+
+Fault SetSlowShare(Options& options, const Values& values) {
+  return Set(ParseShare(values.front()), options.slow_share);
+}
+
+Fault SetTimeout(Options& options, const Values& values) {
+  return Set(ParseWhole(values.front(), 1, 10'000), options.timeout);
+}
+
+Fault SetCaFile(Options& options, const Values& values) {
+  const Result<std::string> bundle = ReadFile(values.front());
+  if (!bundle) return "must be a file of PEM certificates that can be read: " + bundle.error();
+  if (bundle->find("-----BEGIN ") == std::string::npos)
+    return "must be a file of PEM certificates and has none";
+  options.ca_file = values.front();
+  return std::nullopt;
+}
+
+Fault SetAdminListen(Options& options, const Values& values) {
+  const auto address = admin::ParseListenAddress(values.front());
+  if (!address) return "must be an address to listen on: " + address.error();
+  options.admin_listen = values.front();
+  return std::nullopt;
+}
+
+Fault SetAdminTokenFile(Options& options, const Values& values) {
+  const Result<std::string> text = ReadFile(values.front());
+  if (!text) return "must be a file that can be read: " + text.error();
+  std::string token = text->substr(0, text->find('\n'));
+  if (token.ends_with('\r')) token.pop_back();
+  if (token.empty()) return "must be a file whose first line is the token, and that line is empty";
+  if (!std::ranges::all_of(token, [](unsigned char c) { return std::isgraph(c); })) {
+    return "must hold a token of visible ASCII characters without blanks";
+  }
+  options.admin_token = std::move(token);
+  return std::nullopt;
+}
+
+Fault SetInstance(Options& options, const Values& values) {
+  const std::string& label = values.front();
+  const bool plain = std::ranges::none_of(label, [](unsigned char c) { return std::iscntrl(c); });
+  if (label.size() > 255 || !plain || !IsUtf8(label)) {
+    return "must be a label of at most 255 bytes of UTF-8 without control characters";
+  }
+  options.instance = label;
+  return std::nullopt;
+}
+
+Fault SetLogLevel(Options& options, const Values& values) {
+  return SetWord<log::Level>(values.front(), options.log_level,
+                             {{"debug", log::Level::kDebug},
+                              {"info", log::Level::kInfo},
+                              {"warning", log::Level::kWarning},
+                              {"error", log::Level::kError}});
+}
+
+Fault SetLogFormat(Options& options, const Values& values) {
+  return SetWord<log::Format>(values.front(), options.log_format,
+                              {{"text", log::Format::kText}, {"json", log::Format::kJson}});
+}
+
+std::vector<Setting> MakeSettings() {
+  constexpr std::int64_t kKiB = 1LL << 10;
+  constexpr std::int64_t kMiB = 1LL << 20;
+  constexpr std::int64_t kTiB = 1LL << 40;
+  const std::vector<Command> run = {Command::kRun};
+  const std::vector<Command> migrate = {Command::kMigrate};
+  const std::vector<Command> every = {Command::kMigrate, Command::kRun};
+  return {
+      {"database-url", "URL", "PostgreSQL, as a URL or KEY=VALUE words (default: libpq's own variables)",
+       Kind::kSecret, every, false, SetDatabaseUrl},
+      {"migrate", "", "bring the database to this version first", Kind::kSwitch, run, false,
+       SetSwitch<&Options::migrate>},
+      {"own-tables", "", "the platform has its own tables and defines the source views", Kind::kSwitch, every,
+       false, SetSwitch<&Options::own_tables>},
+      {"status", "", "print the versions of the database and change nothing", Kind::kSwitch, migrate, true,
+       SetSwitch<&Options::status>},
+      {"max-in-flight", "N", "concurrent POSTs of this instance (default 2000)", Kind::kValue, run, false,
+       SetWhole<&Options::max_in_flight, 1, 100'000>},
+      {"max-in-flight-per-agent", "N", "concurrent POSTs for one agent (default 50)", Kind::kValue, run,
+       false, SetWhole<&Options::max_in_flight_per_agent, 1, 100'000>},
+      {"max-in-flight-per-endpoint", "N", "concurrent POSTs to one scheme, host and port (default 200)",
+       Kind::kValue, run, false, SetWhole<&Options::max_in_flight_per_endpoint, 1, 100'000>},
+      {"slow-share", "SHARE", "part of the slots that slow agents may hold together, 0 to 1 (default 0.25)",
+       Kind::kValue, run, false, SetSlowShare},
+      {"max-body-memory", "SIZE", "bodies held in memory at once (default 512MiB)", Kind::kValue, run, false,
+       SetBytes<&Options::max_body_memory, kMiB, kTiB>},
+      {"network-threads", "N", "threads that send (default 1)", Kind::kValue, run, false,
+       SetWhole<&Options::network_threads, 1, 64>},
+      {"timeout-ms", "MS", "limit of one delivery, 1 to 10000 (default 10000)", Kind::kValue, run, false,
+       SetTimeout},
+      {"egress-allow", "CIDR", "addresses that may be reached though they are not public; repeatable",
+       Kind::kRepeatable, run, false, SetRanges<&Options::egress_allow>},
+      {"egress-deny", "CIDR", "addresses that may not be reached, beats --egress-allow; repeatable",
+       Kind::kRepeatable, run, false, SetRanges<&Options::egress_deny>},
+      {"ca-file", "FILE", "PEM bundle of trusted certificates (default: the system's)", Kind::kValue, run,
+       false, SetCaFile},
+      {"admin-listen", "HOST:PORT", "where /metrics, /healthz and /readyz are (default 127.0.0.1:9464)",
+       Kind::kValue, run, false, SetAdminListen},
+      {"admin-token-file", "FILE", "token for the operator's page on other addresses than loopback",
+       Kind::kValue, run, false, SetAdminTokenFile},
+      {"instance", "LABEL", "this instance in the delivery log (default: the host name)", Kind::kValue, run,
+       false, SetInstance},
+      // The ledger of what was enqueued is kept 400 days; a longer log could not be reconciled with it.
+      {"retention-days", "DAYS", "the delivery log is kept this long, 1 to 400 (default 30)", Kind::kValue,
+       run, false, SetWhole<&Options::retention_days, 1, 400>},
+      {"response-body-bytes", "SIZE", "kept of each response in the log, 0 to 64KiB (default 4096)",
+       Kind::kValue, run, false, SetBytes<&Options::response_body_bytes, 0, 64 * kKiB>},
+      {"log-level", "LEVEL", "debug, info, warning or error (default info)", Kind::kValue, every, false,
+       SetLogLevel},
+      {"log-format", "FORMAT", "text or json, one line an event, on standard error (default text)",
+       Kind::kValue, every, false, SetLogFormat},
+  };
+}
+
+}  // namespace
+
+std::span<const Setting> Settings() {
+  static const std::vector<Setting> settings = MakeSettings();
+  return settings;
+}
+
+std::string VariableOf(std::string_view name) {
+  std::string variable = "POSTCALL_";
+  for (const char c : name) {
+    variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return variable;
+}
+
+}  // namespace postcall::cli

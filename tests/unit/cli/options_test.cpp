@@ -1,0 +1,108 @@
+#include "dispatcher/cli/options.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "dispatcher/cli/settings.h"
+#include "tests/unit/cli/parse.h"
+
+namespace postcall::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Command CommandOf(const std::vector<std::string>& arguments) {
+  const auto parsed = Parse(arguments);
+  if (const Leave* leave = std::get_if<Leave>(&parsed)) throw std::runtime_error(leave->text);
+  return std::get<Invocation>(parsed).command;
+}
+
+Leave Left(const std::vector<std::string>& arguments) { return std::get<Leave>(Parse(arguments)); }
+
+TEST(CommandLine, NamesTheCommand) {
+  EXPECT_EQ(CommandOf({"run"}), Command::kRun);
+  EXPECT_EQ(CommandOf({"migrate"}), Command::kMigrate);
+  EXPECT_EQ(CommandOf({"migrate", "--status"}), Command::kMigrate);
+}
+
+TEST(CommandLine, HelpIsGivenForTheProgramAndForEachCommand) {
+  for (const char* help : {"--help", "-h"}) {
+    EXPECT_EQ(Left({help}).code, 0);
+    EXPECT_THAT(Left({help}).text, HasSubstr("migrate"));
+    EXPECT_EQ(Left({"run", help}).code, 0);
+    EXPECT_EQ(Left({"migrate", help}).code, 0);
+  }
+  const std::string run = Left({"run", "--help"}).text;
+  const std::string migrate = Left({"migrate", "--help"}).text;
+  EXPECT_THAT(run, HasSubstr("postcall-dispatcher run"));
+  EXPECT_THAT(migrate, HasSubstr("--status"));
+  EXPECT_THAT(migrate, Not(HasSubstr("--max-in-flight")));
+  for (const Setting& setting : Settings()) {
+    const bool of_run = std::ranges::find(setting.commands, Command::kRun) != setting.commands.end();
+    if (of_run) {
+      EXPECT_THAT(run, HasSubstr("--" + std::string(setting.name)));
+    }
+  }
+}
+
+TEST(CommandLine, HelpIsGivenThoughTheConfigurationIsBad) {
+  const auto parsed = Parse({"run", "--help"}, {{"POSTCALL_TIMEOUT_MS", "bad"}});
+  EXPECT_EQ(std::get<Leave>(parsed).code, 0);
+}
+
+TEST(CommandLine, VersionIsGiven) {
+  EXPECT_EQ(Left({"--version"}).code, 0);
+  EXPECT_EQ(Left({"--version"}).text, "postcall-dispatcher " POSTCALL_VERSION "\n");
+}
+
+TEST(CommandLine, UnknownCommandsAndOptionsAreBadUsage) {
+  EXPECT_EQ(Bad({}), "no command is given; give migrate or run, see postcall-dispatcher --help");
+  EXPECT_EQ(Bad({"start"}), "unknown command start; give migrate or run, see postcall-dispatcher --help");
+  EXPECT_EQ(Bad({"--frob"}), "unknown option --frob; see postcall-dispatcher --help");
+  EXPECT_EQ(Bad({"run", "--frob"}), "unknown option --frob; see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"run", "--frob=x"}), "unknown option --frob; see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"run", "-x"}), "unknown option -x; see postcall-dispatcher run --help");
+  EXPECT_THAT(Bad({"run", "--max-in"}), HasSubstr("unknown option --max-in;"));
+  EXPECT_THAT(Bad({"migrate", "--max-in-flight", "3"}), HasSubstr("unknown option --max-in-flight;"));
+  EXPECT_THAT(Bad({"run", "--status"}), HasSubstr("unknown option --status;"));
+  EXPECT_THAT(Bad({"run", "migrate"}), HasSubstr("run takes only options"));
+  EXPECT_THAT(Bad({"run", "x"}), HasSubstr("run takes only options"));
+  EXPECT_THAT(Bad({"run", "--", "x"}), HasSubstr("run takes only options"));
+  EXPECT_THAT(Bad({""}), HasSubstr("unknown command"));
+}
+
+TEST(CommandLine, CommandsThatDoNotExistAreNotOffered) {
+  for (const char* name : {"explain", "send-test", "resend", "deliveries", "help"}) {
+    EXPECT_THAT(Bad({name}), HasSubstr("unknown command " + std::string(name)));
+  }
+}
+
+TEST(CommandLine, OptionWithoutItsValueIsBadUsage) {
+  EXPECT_EQ(Bad({"run", "--max-in-flight"}), "--max-in-flight needs a value; give one behind it");
+  EXPECT_EQ(Bad({"run", "--max-in-flight=", "5"}),
+            "--max-in-flight= has no value; give one, or leave the option out");
+  EXPECT_EQ(Bad({"run", "--instance", ""}), "--instance is empty; give a value, or leave it out");
+  // The next option is not taken for the value.
+  EXPECT_THAT(Bad({"run", "--max-in-flight", "--migrate"}), HasSubstr("--max-in-flight"));
+}
+
+TEST(CommandLine, NegativeNumbersAreValuesAndNotOptions) {
+  EXPECT_EQ(Bad({"run", "--slow-share", "-1"}), "--slow-share must be a number from 0 to 1; it is \"-1\"");
+}
+
+TEST(CommandLine, RepeatableOptionTakesOneValueEachTime) {
+  EXPECT_EQ(Good({"run", "--egress-deny", "10.0.0.0/8", "--egress-deny", "11.0.0.0/8"}).egress_deny.size(),
+            2u);
+  EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8", "11.0.0.0/8"}), HasSubstr("run takes only options"));
+}
+
+TEST(CommandLine, ControlCharactersStillMakeOneLine) {
+  EXPECT_EQ(Bad({"run", "--timeout-ms", "1\n2"}),
+            "--timeout-ms must be a whole number from 1 to 10000; it is \"1?2\"");
+  EXPECT_EQ(Bad({"run", "--fr\nob"}), "unknown option --fr?ob; see postcall-dispatcher run --help");
+}
+
+}  // namespace
+}  // namespace postcall::cli
