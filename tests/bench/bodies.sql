@@ -1,0 +1,15 @@
+-- The bodies that the dispatcher makes of those calls, one a line, for the loop that knows no database.
+-- For psql --no-align --tuples-only.
+SELECT row_to_json(body)
+  FROM (
+    SELECT s.call_id AS "callId", s.recording_uri AS "recordingUri", s.transcript_uri AS "transcriptUri",
+           (SELECT row_to_json(details) FROM (
+              SELECT s.name, s.phone_number AS "phoneNumber", s.email, s.scheduled_time AS "scheduledTime",
+                     s.address, s.pincode, s.city, s.state, s.country, s.age, s.gender, s.occupation, s.company,
+                     s.preferred_contact_method AS "preferredContactMethod",
+                     s.best_time_to_call AS "bestTimeToCall", s.language) AS details) AS "callerDetails",
+           (SELECT row_to_json(analysis) FROM (
+              SELECT s.summary, s.mood, s.score, s.call_outcome AS "callOutcome", s.classification,
+                     s.interests_and_needs AS "interestsAndNeeds", s.action_items AS "actionItems",
+                     s.sentiment) AS analysis) AS "callAnalysis"
+      FROM webhook_source AS s) AS body;

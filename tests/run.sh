@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything and runs every test, on a private PostgreSQL and ports of its own.
+#
+#   tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [-- arguments of ctest, such as -R store]
+#
+# Exit 0 only when all passed. Any number of clones may do this side by side.
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+preset=release
+jobs=$(nproc)
+
+usage() {
+  echo "usage: tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [-- ctest arguments]" >&2
+  exit 2
+}
+
+while (($#)); do
+  case $1 in
+    --preset | --jobs)
+      (($# >= 2)) || usage
+      declare "${1#--}=$2"
+      shift 2
+      ;;
+    --)
+      shift
+      break
+      ;;
+    *) usage ;;
+  esac
+done
+[[ $preset =~ ^(release|dev|asan|tsan)$ && $jobs =~ ^[1-9][0-9]*$ ]] || usage
+
+"$root/deploy/install-packages.sh" build database tests
+
+# So that one clone's compilations serve the next one's too (CMake uses ccache when it is there).
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
+
+build=$root/build/$preset
+cmake -S "$root" --preset "$preset" --log-level=WARNING
+cmake --build "$build" --parallel "$jobs"
+
+# A finding of a sanitizer is a failure, not a remark.
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+
+ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" "$@"

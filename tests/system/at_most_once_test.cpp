@@ -1,0 +1,101 @@
+// Nothing twice, nothing lost: what the endpoint saw against what the log says, whatever ends the process.
+#include <csignal>
+
+#include "tests/system/system_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class AtMostOnce : public SystemTest {
+ protected:
+  void ExpectNoCallTwice() {
+    for (const auto& [call, requests] : endpoint_.ledger().RequestsPerCall()) EXPECT_EQ(requests, 1U) << call;
+  }
+  // One row a call, and none unaccounted for.
+  void ExpectOneRowEach(int calls) {
+    EXPECT_EQ(platform_.Value("SELECT count(*) || ' ' || count(DISTINCT call_id) FROM webhook_deliveries"),
+              std::to_string(calls) + " " + std::to_string(calls));
+    EXPECT_EQ(platform_.Value("SELECT unaccounted FROM webhook_reconciliation"), "0");
+  }
+};
+
+// libcurl by itself would send the second request again on a new connection (FIELD_NOTES: "It sends a POST
+// twice").
+TEST_F(AtMostOnce, AConnectionClosedAfterTheWholeRequestWasReadIsNotUsedAsAnExcuseToSendAgain) {
+  endpoint_.Otherwise(
+      [](const RequestEntry& request) { return request.on_connection == 0 ? Respond(200) : Close(); });
+  platform_.AddAgent("agent", endpoint_.Url("/hook"));
+  // One at a time, so that the second call finds the first one's connection.
+  Service service(Run({"--max-in-flight-per-agent", "1"}));
+  platform_.CompleteCalls("agent", "call-", 20);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+
+  ExpectNoCallTwice();
+  ExpectOneRowEach(20);
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 10}, {"network_error", 10}}));
+  EXPECT_EQ(platform_.Value("SELECT DISTINCT reached || ' ' || connection_reused FROM webhook_deliveries"
+                            " WHERE outcome = 'network_error'"),
+            "request_sent true");
+  EXPECT_EQ(service.Metric("postcall_resend_guard_total"), 10.0);
+}
+
+TEST_F(AtMostOnce, KilledWithFiveHundredInFlightTheNextStartAccountsForAll) {
+  // The first requests hang until the process is killed; whatever comes after is answered.
+  std::atomic<bool> hang = true;
+  endpoint_.Otherwise([&](const RequestEntry&) { return hang ? Hang() : Respond(200); });
+  for (int agent = 1; agent <= 20; ++agent) {
+    platform_.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/hook"));
+  }
+  platform_.CompleteCallsOfAgents("agent-", 20, "call-", 3000);
+  const std::vector<std::string> limits = {"--max-in-flight", "500", "--max-in-flight-per-endpoint", "500",
+                                           "--slow-share",    "1"};
+  {
+    Service killed(Run(limits));
+    ASSERT_TRUE(endpoint_.ledger().WaitForRequests(500));
+    killed.Signal(SIGKILL);
+    ASSERT_EQ(killed.Wait(5s), 128 + SIGKILL);
+  }
+  hang = false;
+  Service next(Run(limits));
+  ASSERT_TRUE(platform_.WaitUntilSettled(90s));
+
+  ExpectNoCallTwice();
+  ExpectOneRowEach(3000);
+  const auto outcomes = platform_.Outcomes();
+  EXPECT_LE(outcomes.at("unknown"), 500);
+  EXPECT_EQ(outcomes.at("unknown") + outcomes.at("delivered"), 3000);
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 3000U) << "what was not sent before the kill is sent after it";
+}
+
+TEST_F(AtMostOnce, ThreeDispatchersShareTheWork) {
+  for (int agent = 1; agent <= 20; ++agent) {
+    platform_.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/hook"));
+  }
+  Service first(Run());
+  Service second(Run());
+  Service third(Run());
+  platform_.CompleteCallsOfAgents("agent-", 20, "call-", 3000);
+  ASSERT_TRUE(platform_.WaitUntilSettled(60s));
+  ExpectNoCallTwice();
+  ExpectOneRowEach(3000);
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 3000}}));
+}
+
+TEST_F(AtMostOnce, SigtermFinishesWhatIsInFlightRecordsItAndLeavesTheRest) {
+  endpoint_.On("/slow", Wait(2s) + Respond(200));
+  platform_.AddAgent("agent", endpoint_.Url("/slow"));
+  platform_.CompleteCalls("agent", "call-", 30);
+  Service service(Run({"--max-in-flight-per-agent", "10"}));
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(10));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 10}}));
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox"), "20");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_dispatchers"), "0") << "a clean exit signs off";
+  ExpectNoCallTwice();
+}
+
+}  // namespace
+}  // namespace postcall::test

@@ -1,0 +1,91 @@
+// One customer's trouble is noticed by nobody else, and the limits hold.
+#include <thread>
+
+#include "tests/system/system_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Isolation : public SystemTest {};
+
+TEST_F(Isolation, OneHangingEndpointAmongTwoHundredDelaysNoOther) {
+  constexpr int kAgents = 200;
+  constexpr int kSeconds = 15;
+  constexpr int kPerSecond = 500;
+  HostileEndpoint hanging;
+  hanging.Otherwise(Hang());
+  platform_.AddAgent("agent-1", hanging.Url("/hook"));
+  for (int agent = 2; agent <= kAgents; ++agent) {
+    platform_.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/hook"));
+  }
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  // Offered by the clock: a tenth of a second's calls at each tenth.
+  const SteadyTime start = Steady::now();
+  for (int tick = 0; tick < kSeconds * 10; ++tick) {
+    std::this_thread::sleep_until(start + tick * 100ms);
+    platform_.CompleteCallsOfAgents("agent-", kAgents, "call-" + std::to_string(tick) + "-", kPerSecond / 10);
+  }
+  ASSERT_TRUE(platform_.WaitUntilSettled(40s));
+
+  EXPECT_EQ(platform_.Value("SELECT DISTINCT outcome FROM webhook_deliveries WHERE agent_id = 'agent-1'"),
+            "timeout");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'agent-1'"
+                            " AND total_ms NOT BETWEEN 10000 AND 10250"),
+            "0");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'agent-1'"
+                            " AND outcome <> 'delivered'"),
+            "0");
+  // POSTed: the end less the time that the POST took.
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'agent-1'"
+                            " AND finished_at - total_ms * interval '1 ms' - due_at > interval '2 s'"),
+            "0");
+  EXPECT_EQ(platform_.Value("SELECT unaccounted FROM webhook_reconciliation"), "0");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries"),
+            std::to_string(kSeconds * kPerSecond));
+}
+
+TEST_F(Isolation, NeverMoreInFlightThanTheLimitsOfInstanceAgentAndEndpoint) {
+  HostileEndpoint other;
+  for (HostileEndpoint* endpoint : {&endpoint_, &other}) endpoint->Otherwise(Hang());
+  for (int agent = 1; agent <= 10; ++agent) {
+    platform_.AddAgent("agent-" + std::to_string(agent), (agent % 2 == 0 ? endpoint_ : other).Url("/hook"));
+  }
+  platform_.CompleteCallsOfAgents("agent-", 10, "call-", 1000);
+  Service service(Run({"--max-in-flight", "25", "--max-in-flight-per-agent", "4",
+                       "--max-in-flight-per-endpoint", "15", "--slow-share", "1"}));
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(10));
+  ASSERT_TRUE(
+      platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'", "25"));
+  EXPECT_EQ(platform_.Value("SELECT max(n) <= 4 FROM (SELECT count(*) AS n FROM webhook_deliveries"
+                            " WHERE outcome = 'in_flight' GROUP BY agent_id) AS per_agent"),
+            "t");
+  EXPECT_LE(endpoint_.ledger().RequestCount(), 15U);
+  EXPECT_LE(other.ledger().RequestCount(), 15U);
+  EXPECT_EQ(service.Metric("postcall_in_flight"), 25.0);
+  EXPECT_EQ(service.Metric("postcall_in_flight_limit"), 25.0);
+}
+
+TEST_F(Isolation, SlowAgentsHoldOnlyTheirShare) {
+  endpoint_.On("/hang", Hang());
+  endpoint_.On("/ok", Respond(200));
+  for (int agent = 1; agent <= 40; ++agent) {
+    platform_.AddAgent("slow-" + std::to_string(agent), endpoint_.Url("/hang"));
+  }
+  platform_.AddAgent("fast-1", endpoint_.Url("/ok"));
+  Service service(Run({"--max-in-flight", "40", "--slow-share", "0.25"}));
+  // Slow after a second in flight: then the first wave holds all slots, and once it is over only a share of
+  // them.
+  platform_.CompleteCallsOfAgents("slow-", 40, "slow-", 400);
+  ASSERT_TRUE(
+      platform_.WaitForValue("SELECT count(*) >= 40 FROM webhook_deliveries WHERE outcome = 'timeout'", "t"));
+  platform_.CompleteCallsOfAgents("fast-", 1, "fast-", 200);
+  EXPECT_TRUE(platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'",
+                                     "200", 5s));
+  EXPECT_LE(*service.Metric("postcall_slow_in_flight"), 10.0);
+}
+
+}  // namespace
+}  // namespace postcall::test

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Does what the README says: runs its blocks marked "tested in DATABASE", in order, against a private PostgreSQL and an
+# endpoint that stands in for hooks.example.com; then holds its tables against the program.
+#   readme_test.sh DISPATCHER SAMPLE_ENDPOINT
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+readme=$root/README.md
+dispatcher=$1
+sample_endpoint=$2
+
+# shellcheck source=deploy/private-postgres.sh
+source "$root/deploy/private-postgres.sh"
+
+folder=
+processes=()
+# shellcheck disable=SC2317,SC2329  # called by a trap
+clean_up() {
+  local process
+  for process in "${processes[@]}"; do
+    kill -TERM "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
+  private_postgres_stop
+  if [[ -n $folder ]]; then rm -rf -- "$folder"; fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+  if [[ -n $folder ]]; then tail -n 20 -- "$folder"/*.log >&2 || true; fi
+  echo "readme_test.sh: $*" >&2
+  exit 1
+}
+
+# wait_until WHAT COMMAND…
+wait_until() {
+  local what=$1 until=$((SECONDS + 30))
+  shift
+  until "$@"; do
+    ((SECONDS < until)) || fail "not in time: $what"
+    sleep 0.1
+  done
+}
+
+# ---- the README's commands, as its blocks find them
+
+# shellcheck disable=SC2317,SC2329  # called by the blocks
+postcall-dispatcher() {
+  if [[ $1 != run ]]; then
+    "$dispatcher" "$@"
+    return
+  fi
+  local log=$folder/dispatcher-${#processes[@]}.log
+  "$dispatcher" "$@" 2>"$log" &
+  processes+=($!)
+  wait_until 'the admin port is in the log' grep -q 'admin port is open' "$log"
+  admin_port=$(sed -n 's/.*admin port is open address=127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log")
+  wait_until 'the dispatcher is ready' command curl --noproxy '*' --silent --fail --output /dev/null \
+    "http://127.0.0.1:$admin_port/readyz"
+}
+# shellcheck disable=SC2317,SC2329  # called by the blocks
+curl() { command curl --noproxy '*' --silent --show-error --fail "${@//9464/$admin_port}"; }
+# shellcheck disable=SC2317,SC2329  # called by the blocks
+run_sql() { psql --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$1"; }
+
+# Shell blocks as they are, SQL blocks as the input of psql.
+blocks() {
+  awk '
+    /^<!-- tested in [a-z]+ -->$/ { database = $4; next }
+    database != "" && /^```sh$/ { kind = "sh"; next }
+    database != "" && /^```sql$/ { kind = "sql"; print "run_sql " database " <<\"END_OF_SQL\""; next }
+    kind != "" && /^```$/ { if (kind == "sql") print "END_OF_SQL"; kind = ""; database = ""; next }
+    kind != "" { print }
+  ' "$readme"
+}
+
+folder=$(private_temporary_folder)
+private_postgres_start "$folder" -c fsync=off
+for database in voice crm; do psql --no-psqlrc --quiet --command "CREATE DATABASE $database"; done
+
+"$sample_endpoint" --listen 127.0.0.1:0 --port-file "$folder/endpoint.port" >"$folder/endpoint.log" 2>&1 &
+processes+=($!)
+wait_until 'the endpoint listens' test -s "$folder/endpoint.port"
+
+export POSTCALL_ADMIN_LISTEN=127.0.0.1:0 POSTCALL_EGRESS_ALLOW=127.0.0.1/32
+blocks | sed "s#https://hooks\.example\.com#http://127.0.0.1:$(<"$folder/endpoint.port")#" >"$folder/blocks.sh"
+(($(grep -c . "$folder/blocks.sh") > 20)) || fail 'found hardly any block'
+# shellcheck source=/dev/null
+source "$folder/blocks.sh" >"$folder/output.log" 2>&1
+
+delivered_once() {
+  [[ $(psql --no-psqlrc --tuples-only --no-align --dbname="$1" --command \
+    'SELECT call_id, outcome, http_status FROM webhook_deliveries') == "$2|delivered|200" ]]
+}
+wait_until 'call-1 of voice is delivered' delivered_once voice call-1
+wait_until '4711 of crm is delivered' delivered_once crm 4711
+
+# ---- its tables, held against the program
+
+# The first column of the table under a heading: what stands there in backticks.
+first_column() { awk -v heading="## $1" '/^## / { here = $0 == heading } here && /^\| `/' "$readme" | cut -d '`' -f 2 | sort; }
+same() { diff --unified=0 --label "$2" --label "$4" "$1" "$3" >&2 || fail "the README and the program differ"; }
+
+"$dispatcher" run --help | grep -oE -- '--[a-z][a-z-]+' | sort -u |
+  grep -vxE -- '--(help|help-all|version|config|migrate|own-tables)' >"$folder/options.program"
+first_column Settings >"$folder/options.readme"
+same "$folder/options.readme" 'options in the README' "$folder/options.program" 'options of run --help'
+
+psql --no-psqlrc --tuples-only --no-align --dbname=voice --command "
+  SELECT DISTINCT (regexp_matches(pg_get_constraintdef(oid), '''(\w+)''::text', 'g'))[1] FROM pg_constraint
+   WHERE conname = 'webhook_deliveries_outcome' AND conrelid = 'webhook_deliveries'::regclass" |
+  sort >"$folder/outcomes.program"
+first_column Outcomes >"$folder/outcomes.readme"
+same "$folder/outcomes.readme" 'outcomes in the README' "$folder/outcomes.program" 'outcomes of the log'
+
+curl http://127.0.0.1:9464/metrics >"$folder/metrics"
+# shellcheck disable=SC2016  # backticks of Markdown
+awk '/^## / { here = $0 == "## Metrics" } here' "$readme" | grep -oE '`[a-z_]+(_[a-z]+)+`' | tr -d '`' |
+  grep -vx 'postcall_' | sort -u | while read -r metric; do
+  grep -q "^# TYPE postcall_$metric " "$folder/metrics" || fail "no metric postcall_$metric"
+done
+
+grep -oE '\]\([^)#]+\)' "$readme" | sed 's/](\(.*\))/\1/' | while read -r link; do
+  [[ -e $root/$link ]] || fail "a link leads nowhere: $link"
+done
+echo "The README's commands work and its tables are true"

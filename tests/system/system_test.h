@@ -1,0 +1,33 @@
+// What the system tests share: a migrated database of its own for each test, the platform that completes
+// calls, and the binary's options for it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/hostile_endpoint.h"
+#include "tests/support/platform.h"
+#include "tests/support/private_postgres.h"
+#include "tests/support/service.h"
+
+namespace postcall::test {
+
+class SystemTest : public ::testing::Test {
+ protected:
+  // `more` come after, and so win over, the ones that every test needs.
+  ServiceOptions Run(const std::vector<std::string>& more = {}) const {
+    ServiceOptions options;
+    options.arguments = {"--database-url", database_url_, "--admin-listen", "127.0.0.1:0",
+                         "--egress-allow", "127.0.0.0/8", "--instance",     "under-test"};
+    options.arguments.insert(options.arguments.end(), more.begin(), more.end());
+    return options;
+  }
+
+  const std::string database_url_ = SharedPostgres().CreateMigratedDatabase();
+  Platform platform_{database_url_};
+  HostileEndpoint endpoint_;
+};
+
+}  // namespace postcall::test
