@@ -16,6 +16,7 @@ namespace {
 
 // Rows of one claim at most: larger ones are hardly cheaper a row, and hold their locks longer.
 constexpr int kMaxRows = 500;
+constexpr int kFewRows = 32;
 
 // After a claim that took something; lets a few rows come together. An idle poll costs the server well under
 // 0.1 ms, so the longest pause is short.
@@ -139,7 +140,7 @@ bool ClaimLoop::ClaimOnce() {
   if (room.slots == 0) return false;
 
   store::ClaimLimits limits;
-  limits.max_rows = std::min(room.slots, kMaxRows);
+  limits.max_rows = std::min(room.slots, rows_wanted_);
   limits.per_agent = rows_per_agent_;
   limits.agent_limits = room.exceptions;
   limits.after = last_agent_;
@@ -175,6 +176,11 @@ bool ClaimLoop::ClaimOnce() {
   } else if (claimed.more) {
     rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
   }
+  // Rows a claim: to read calls that then find no slot, because many agents share an endpoint, costs the
+  // database as much as to send them.
+  const int sent = static_cast<int>(taken);
+  rows_wanted_ = sent < claimed.candidates ? std::max(kFewRows, sent)
+                                           : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
   return taken > 0;
 }
 

@@ -57,6 +57,8 @@ class ClaimLoop {
   DatabaseStatus status() const;
 
  private:
+  static constexpr int kFirstRows = 200;
+
   void Run();
   void Turn();
   bool ClaimOnce();
@@ -80,6 +82,7 @@ class ClaimLoop {
   std::uint64_t claims_ = 0;
   AgentId last_agent_;
   int rows_per_agent_ = 1;
+  int rows_wanted_ = kFirstRows;
   Steady::duration pause_{};
   SteadyTime beaten_at_;
   bool fits_ = false;  // the database was looked at since it was last away

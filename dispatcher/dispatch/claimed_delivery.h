@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "common/clock.h"
 #include "dispatcher/dispatch/admission.h"
@@ -11,6 +12,14 @@
 #include "schema/delivery.h"
 
 namespace postcall::dispatch {
+
+// An agent's settings as parsed, shared by the deliveries that go there.
+struct Destination {
+  AgentSettings settings;
+  std::string endpoint;  // of a Target; empty otherwise
+
+  const Target& target() const { return std::get<Target>(settings); }
+};
 
 struct ClaimedDelivery {
   DeliveryKey key;
@@ -20,7 +29,7 @@ struct ClaimedDelivery {
   DatabaseTime due_at;
   int returns = 0;  // how often this machine has given it back
 
-  std::shared_ptr<const Target> target;
+  std::shared_ptr<const Destination> destination;  // has a target
   std::string body;
   Admission::Ticket slot;
 

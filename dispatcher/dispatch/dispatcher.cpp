@@ -14,6 +14,9 @@ namespace {
 // A send later than this after its claim first confirms that the row is still its own (CONTRACT §4).
 constexpr auto kFenceHolds = std::chrono::seconds(10);
 
+// Agents whose parsed settings are remembered.
+constexpr std::size_t kMaxDestinations = 20'000;
+
 // How long claiming, or one endpoint, pauses after this machine ran out of something.
 constexpr auto kPauseAfterFault = std::chrono::seconds(1);
 
@@ -102,18 +105,17 @@ store::Verdict Dispatcher::Judge(const store::Candidate& candidate) {
   if (candidate.settings == nullptr) {
     return finish(Outcome::kSkipped, "", "The agent was removed after the call was enqueued.");
   }
-  std::shared_ptr<const AgentSettings> settings = SettingsOf(candidate);
-  if (std::holds_alternative<NoTarget>(*settings)) {
+  std::shared_ptr<const Destination> destination = DestinationOf(agent_id, *candidate.settings);
+  if (std::holds_alternative<NoTarget>(destination->settings)) {
     return finish(Outcome::kSkipped, "", "The agent's webhook URL was removed after the call was enqueued.");
   }
-  if (const auto* invalid = std::get_if<InvalidTarget>(settings.get())) {
+  if (const auto* invalid = std::get_if<InvalidTarget>(&destination->settings)) {
     return finish(Outcome::kInvalidUrl, invalid->url_for_log, invalid->error);
   }
 
-  std::shared_ptr<const Target> target(settings, &std::get<Target>(*settings));
   auto delivery = std::make_unique<ClaimedDelivery>();
   delivery->body = BuildPayload(*candidate.call);
-  if (!admission_.TryAdmit(agent_id, target->url.Endpoint(), static_cast<std::int64_t>(delivery->body.size()),
+  if (!admission_.TryAdmit(agent_id, destination->endpoint, static_cast<std::int64_t>(delivery->body.size()),
                            Steady::now(), delivery->slot)) {
     return store::Leave{};
   }
@@ -123,18 +125,26 @@ store::Verdict Dispatcher::Judge(const store::Candidate& candidate) {
   delivery->cause = candidate.cause;
   delivery->due_at = candidate.due_at;
   delivery->returns = candidate.returns;
-  delivery->target = std::move(target);
+  delivery->destination = std::move(destination);
   held_.Add({&delivery->key.id, 1});
-  store::Send send{delivery->target->url_for_log};
+  store::Send send{delivery->destination->target().url_for_log};
   prepared_.push_back(std::move(delivery));
   return send;
 }
 
-// An agent's settings are parsed once a claim.
-std::shared_ptr<const AgentSettings> Dispatcher::SettingsOf(const store::Candidate& candidate) {
-  auto& settings = settings_[AgentId(std::string(candidate.agent_id))];
-  if (!settings) settings = std::make_shared<const AgentSettings>(ParseAgentSettings(*candidate.settings));
-  return settings;
+// Settings are parsed when they are new or have changed, not for each call.
+std::shared_ptr<const Destination> Dispatcher::DestinationOf(const AgentId& agent,
+                                                             std::string_view settings) {
+  if (destinations_.size() >= kMaxDestinations) destinations_.clear();
+  Parsed& parsed = destinations_[agent];
+  if (!parsed.destination || parsed.text != settings) {
+    auto destination = std::make_shared<Destination>();
+    destination->settings = ParseAgentSettings(settings);
+    if (const auto* target = std::get_if<Target>(&destination->settings))
+      destination->endpoint = target->url.Endpoint();
+    parsed = {std::string(settings), std::move(destination)};
+  }
+  return parsed.destination;
 }
 
 // The claim is committed: from here on each of its rows is sent once, or ends with the reason why not.
@@ -153,7 +163,6 @@ void Dispatcher::Send(const store::Claimed& claimed) {
     }
   }
   prepared_.clear();
-  settings_.clear();
   for (const FinishedByClaim& finished : finished_by_claim_) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
   }
@@ -169,7 +178,6 @@ void Dispatcher::Forget() {
   }
   prepared_.clear();
   finished_by_claim_.clear();
-  settings_.clear();
 }
 
 void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
@@ -191,7 +199,7 @@ void Dispatcher::Lost(std::vector<ClaimedDeliveryPtr> deliveries) {
 }
 
 void Dispatcher::HandToNetwork(ClaimedDeliveryPtr delivery) {
-  const std::string endpoint = delivery->target->url.Endpoint();
+  const std::string& endpoint = delivery->destination->endpoint;
   // std::function wants copies, a delivery has none.
   auto shared = std::make_shared<ClaimedDeliveryPtr>(std::move(delivery));
   network_->Post(endpoint, [this, shared](http::Engine& engine) { Post(engine, std::move(*shared)); });
@@ -208,11 +216,11 @@ void Dispatcher::Post(http::Engine& engine, ClaimedDeliveryPtr delivery) {
       std::max(0.0, std::chrono::duration<double>(database_now - delivery->due_at).count()));
 
   http::PostRequest request;
-  request.url = delivery->target->url;
-  request.headers = delivery->target->headers;
+  request.url = delivery->destination->target().url;
+  request.headers = delivery->destination->target().headers;
   std::ranges::move(
       SignatureHeaders(delivery->call_id, std::chrono::floor<std::chrono::seconds>(database_now),
-                       delivery->body, delivery->target->secrets),
+                       delivery->body, delivery->destination->target().secrets),
       std::back_inserter(request.headers));
   request.body = std::move(delivery->body);
   request.send_before = delivery->fence + kFenceHolds;
@@ -225,7 +233,7 @@ void Dispatcher::Done(ClaimedDeliveryPtr delivery, http::PostResult post) {
   const SteadyTime now = Steady::now();
   if (post.fault == http::LocalFault::kNone) {
     if (post.result.certificate_ends_at) {
-      metrics_.certificates.Note(delivery->target->url.Endpoint(), *post.result.certificate_ends_at, now);
+      metrics_.certificates.Note(delivery->destination->endpoint, *post.result.certificate_ends_at, now);
     }
     Finish(*delivery, std::move(post.result), now);
     Release(*delivery, /*counts=*/true, now);
@@ -240,7 +248,7 @@ void Dispatcher::GiveBack(const ClaimedDelivery& delivery, http::LocalFault faul
   metrics_.local_faults(ToMetric(fault)).Increment();
   const SteadyTime now = Steady::now();
   if (fault == http::LocalFault::kPorts) {
-    admission_.PauseEndpoint(delivery.target->url.Endpoint(), now + kPauseAfterFault);
+    admission_.PauseEndpoint(delivery.destination->endpoint, now + kPauseAfterFault);
   } else {
     admission_.PauseAll(now + kPauseAfterFault);
   }
@@ -267,7 +275,7 @@ void Dispatcher::Finish(const ClaimedDelivery& delivery, DeliveryResult result, 
     log::Info("a call was not delivered", {{"call", delivery.call_id.get()},
                                            {"agent", delivery.agent_id.get()},
                                            {"outcome", ToString(result.outcome)},
-                                           {"url", delivery.target->url_for_log},
+                                           {"url", delivery.destination->target().url_for_log},
                                            {"status", result.http_status.value_or(0)},
                                            {"error", result.error}});
   }

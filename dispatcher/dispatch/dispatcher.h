@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -57,7 +58,7 @@ class Dispatcher {
  private:
   // On the claim thread.
   store::Verdict Judge(const store::Candidate& candidate);
-  std::shared_ptr<const AgentSettings> SettingsOf(const store::Candidate& candidate);
+  std::shared_ptr<const Destination> DestinationOf(const AgentId& agent, std::string_view settings);
   void Send(const store::Claimed& claimed);
   void Forget();
   void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
@@ -89,7 +90,13 @@ class Dispatcher {
   };
   std::vector<ClaimedDeliveryPtr> prepared_;
   std::vector<FinishedByClaim> finished_by_claim_;
-  std::unordered_map<AgentId, std::shared_ptr<const AgentSettings>> settings_;
+
+  // What agents' settings were parsed into, while their text stays the same; the claim thread's own.
+  struct Parsed {
+    std::string text;
+    std::shared_ptr<const Destination> destination;
+  };
+  std::unordered_map<AgentId, Parsed> destinations_;
 
   // Stopped in this order: claims, housekeeping, network, records.
   std::unique_ptr<Recorder> recorder_;
