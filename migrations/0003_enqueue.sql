@@ -11,7 +11,7 @@ DECLARE
 BEGIN
   IF setting IS NULL OR setting IN ('', '0') THEN
     RETURN interval '0';
-  ELSIF setting ~ '^\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*$' THEN
+  ELSIF setting ~ '^ *[0-9]{1,9}([.][0-9]{1,9})? *$' THEN
     spelled := make_interval(secs => setting::double precision);
   ELSE
     BEGIN

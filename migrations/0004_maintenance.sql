@@ -155,7 +155,8 @@ DECLARE
   ends      timestamptz;
   busy      boolean;
 BEGIN
-  IF NOT pg_try_advisory_xact_lock('webhook_deliveries'::regclass::oid::bigint) THEN
+  IF NOT (pg_try_advisory_xact_lock('webhook_deliveries'::regclass::oid::bigint)
+          AND pg_try_advisory_xact_lock('webhook_summary'::regclass::oid::bigint)) THEN
     RETURN 0;
   END IF;
   SELECT p.name, p.day INTO oldest

@@ -17,7 +17,7 @@ using boost::beast::error_code;
 
 constexpr std::uint32_t kHeaderLimit = 8 * 1024;
 constexpr std::uint64_t kBodyLimit = 1024;  // no request here needs one
-constexpr std::size_t kBufferLimit = 16 * 1024;
+constexpr std::size_t kBufferLimit = std::size_t{16} * 1024;
 constexpr auto kLinger = std::chrono::seconds(1);
 
 std::optional<Answer> AnswerToBroken(const error_code& error) {

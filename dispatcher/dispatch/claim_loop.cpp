@@ -232,6 +232,7 @@ void ClaimLoop::ConfirmWaiting() {
   }
   if (waiting.empty()) return;
   std::vector<DeliveryKey> keys;
+  keys.reserve(waiting.size());
   for (const ClaimedDeliveryPtr& delivery : waiting) keys.push_back(delivery->key);
   store::Confirmed confirmed;
   try {
@@ -250,7 +251,7 @@ void ClaimLoop::ConfirmWaiting() {
   waiting.erase(lost, waiting.end());
   for (const ClaimedDeliveryPtr& delivery : waiting) delivery->fence = confirmed.fence;
   spine_.resume(std::move(waiting));
-  spine_.lost(std::move(never_sent));
+  spine_.lost(never_sent);
 }
 
 void ClaimLoop::BeatIfDue() {

@@ -34,7 +34,7 @@ class ClaimLoop {
     std::function<void(const store::Claimed&)> send;              // the claim is committed and ours: send it
     std::function<void()> forget;                                 // nothing was claimed after all
     std::function<void(std::vector<ClaimedDeliveryPtr>)> resume;  // confirmed: send these now
-    std::function<void(std::vector<ClaimedDeliveryPtr>)> lost;    // no longer ours: these are never sent
+    std::function<void(const std::vector<ClaimedDeliveryPtr>&)> lost;  // no longer ours: these are never sent
   };
 
   ClaimLoop(const store::DatabaseOptions& database, DispatcherId dispatcher, std::string instance,

@@ -59,7 +59,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
           .send = [this](const store::Claimed& claimed) { Send(claimed); },
           .forget = [this] { Forget(); },
           .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
-          .lost = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Lost(std::move(deliveries)); },
+          .lost = [this](const std::vector<ClaimedDeliveryPtr>& deliveries) { Lost(deliveries); },
       });
   metrics_.in_flight_limit.Set(options_.limits.in_flight);
 }
@@ -167,7 +167,7 @@ void Dispatcher::Send(const store::Claimed& claimed) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
   }
   finished_by_claim_.clear();
-  Lost(std::move(lost));
+  Lost(lost);
 }
 
 // The claim was not made: its rows are in the outbox as before.
@@ -186,7 +186,7 @@ void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
 
 // Others took this dispatcher for gone, and the rows say `unknown`. They are never sent; that nothing was
 // sent is the truth that replaces it.
-void Dispatcher::Lost(std::vector<ClaimedDeliveryPtr> deliveries) {
+void Dispatcher::Lost(const std::vector<ClaimedDeliveryPtr>& deliveries) {
   for (const ClaimedDeliveryPtr& delivery : deliveries) {
     DeliveryResult result;
     result.outcome = Outcome::kNotSent;

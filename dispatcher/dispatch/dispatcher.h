@@ -62,7 +62,7 @@ class Dispatcher {
   void Send(const store::Claimed& claimed);
   void Forget();
   void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
-  void Lost(std::vector<ClaimedDeliveryPtr> deliveries);
+  void Lost(const std::vector<ClaimedDeliveryPtr>& deliveries);
 
   // On a network thread.
   void Post(http::Engine& engine, ClaimedDeliveryPtr delivery);

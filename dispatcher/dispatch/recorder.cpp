@@ -50,9 +50,9 @@ void Recorder::Finish(store::Finished finished) {
   wake_.notify_one();
 }
 
-void Recorder::GiveBack(store::Returned returned) {
+void Recorder::GiveBack(const store::Returned& returned) {
   const std::lock_guard lock(mutex_);
-  returned_.push_back(std::move(returned));
+  returned_.push_back(returned);
   CountUnrecorded();
   wake_.notify_one();
 }

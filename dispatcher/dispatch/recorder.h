@@ -30,7 +30,7 @@ class Recorder {
   void Finish(store::Finished finished);
 
   // A delivery was not sent by this machine's own fault and goes back to the outbox. Any thread.
-  void GiveBack(store::Returned returned);
+  void GiveBack(const store::Returned& returned);
 
   // Deliveries that are over, and not yet in the log.
   std::size_t unrecorded() const;

@@ -69,8 +69,8 @@ Attempt::Attempt(AttemptContext& context, Transfer& owner, const PostRequest& re
 
 Attempt::~Attempt() {
   // The connection may serve the next attempt already.
-  const auto found = context_.awaiting.find(awaiting_);
-  if (found != context_.awaiting.end() && found->second == this) context_.awaiting.erase(found);
+  const auto found = context_.by_tls.find(tls_);
+  if (found != context_.by_tls.end() && found->second == this) context_.by_tls.erase(found);
 }
 
 Attempt* Attempt::Of(CURL* easy) {
@@ -141,16 +141,28 @@ curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
 // The TCP connection stands and TLS begins.
 CURLcode Attempt::SetUpTls(SSL_CTX* context) {
   seen_.connected_at = Steady::now();
+  OwnTls(context);
   context_.authorities.Use(context);
-  // The handshake is the only one on this connection, so that VerifyCertificates never outlives the attempt.
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_cert_verify_callback(context, &Attempt::VerifyCertificates, this);
+  SSL_CTX_set_cert_verify_callback(context, &Attempt::VerifyCertificates, &context_);
   return CURLE_OK;
 }
 
+void Attempt::OwnTls(const SSL_CTX* tls) {
+  tls_ = tls;
+  context_.by_tls.insert_or_assign(tls, this);
+}
+
+Attempt* Attempt::OwnerOf(const SSL* session, void* context) {
+  const auto& by_tls = static_cast<AttemptContext*>(context)->by_tls;
+  const auto found = by_tls.find(SSL_get_SSL_CTX(session));
+  return found == by_tls.end() ? nullptr : found->second;
+}
+
 // As OpenSSL verifies without it, but a certificate that is refused is noted, too.
-int Attempt::VerifyCertificates(X509_STORE_CTX* chain, void* self) {
-  static_cast<Attempt*>(self)->NoteCertificate(X509_STORE_CTX_get0_cert(chain));
+int Attempt::VerifyCertificates(X509_STORE_CTX* chain, void* context) {
+  const void* session = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+  Attempt* owner = OwnerOf(static_cast<const SSL*>(session), context);
+  if (owner != nullptr) owner->NoteCertificate(X509_STORE_CTX_get0_cert(chain));
   return X509_verify_cert(chain);
 }
 
@@ -167,36 +179,34 @@ int Attempt::BeforeRequest() {
   if (!seen_.connected_at && !seen_.connection_reused) seen_.connected_at = now;
   seen_.ready_at = now;
 
-  SSL* ssl = TlsSession(easy_.get());
-  if (ssl != nullptr) NoteCertificate(SSL_get0_peer_certificate(ssl));
+  SSL* session = TlsSession(easy_.get());
+  if (session != nullptr) {
+    OwnTls(SSL_get_SSL_CTX(session));
+    NoteCertificate(SSL_get0_peer_certificate(session));
+    SSL_set_msg_callback(session, &Attempt::OnTlsMessage);
+    SSL_set_msg_callback_arg(session, &context_);
+  }
   if (rehearsal_ || abandoned_) return CURL_PREREQFUNC_ABORT;
   if (now >= request_.send_before) {
     seen_.too_late = true;
     return CURL_PREREQFUNC_ABORT;
   }
   seen_.sent_at = now;
-  if (ssl != nullptr) {
-    awaiting_ = ssl;
-    context_.awaiting.insert_or_assign(ssl, this);
-    SSL_set_msg_callback(ssl, &Attempt::OnTlsMessage);
-    SSL_set_msg_callback_arg(ssl, &context_);
-  }
   return CURL_PREREQFUNC_OK;
 }
 
 void Attempt::OnReadable(int fd) {
-  if (!seen_.sent_at || seen_.first_byte_at || awaiting_ != nullptr) return;
+  if (!seen_.sent_at || seen_.first_byte_at || tls_ != nullptr) return;
   char byte = 0;
   if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) NoteFirstByte();
 }
 
 // The type of a TLS record tells an answer from what TLS itself has to say, such as a session ticket.
-void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size_t size, SSL* ssl,
+void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size_t size, SSL* session,
                            void* context) {
   if (sent != 0 || size == 0 || *static_cast<const unsigned char*>(bytes) != SSL3_RT_APPLICATION_DATA) return;
-  if (type != (SSL_version(ssl) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER)) return;
-  const auto& awaiting = static_cast<AttemptContext*>(context)->awaiting;
-  if (const auto found = awaiting.find(ssl); found != awaiting.end()) found->second->NoteFirstByte();
+  if (type != (SSL_version(session) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER)) return;
+  if (Attempt* owner = OwnerOf(session, context); owner != nullptr) owner->NoteFirstByte();
 }
 
 void Attempt::NoteFirstByte() {

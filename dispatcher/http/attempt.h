@@ -33,8 +33,8 @@ struct AttemptContext {
   const egress::Policy& policy;
   const CaStore& authorities;
   std::size_t response_body_bytes;
-  // Requests that wait for the first byte of their answer, by TLS session. Sessions outlive attempts.
-  std::unordered_map<const SSL*, Attempt*> awaiting = {};
+  // Whose connection it is at the moment, by TLS context: each connection has its own, and outlives attempts.
+  std::unordered_map<const SSL_CTX*, Attempt*> by_tls = {};
 };
 
 // What was seen of an attempt, as it happened.
@@ -99,8 +99,10 @@ class Attempt {
   void NoteFirstByte();
   void NoteCertificate(const X509* certificate);
 
-  static int VerifyCertificates(X509_STORE_CTX* chain, void* self);
-  static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
+  void OwnTls(const SSL_CTX* tls);
+  static Attempt* OwnerOf(const SSL* session, void* context);
+  static int VerifyCertificates(X509_STORE_CTX* chain, void* context);
+  static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* session,
                            void* context);
 
   AttemptContext& context_;
@@ -110,7 +112,7 @@ class Attempt {
   const bool rehearsal_;
   bool abandoned_ = false;
   Seen seen_;
-  const SSL* awaiting_ = nullptr;
+  const SSL_CTX* tls_ = nullptr;  // none without TLS
   CurlList headers_;
   CurlList connect_to_;
   std::array<char, CURL_ERROR_SIZE> error_{};

@@ -29,7 +29,7 @@ void Transfer::Start() {
     if (!self || self->over_) return;  // time was up before
     self->looked_up_at_ = Steady::now();
     if (lookup.addresses.empty()) {
-      self->End(JudgeLookup(lookup.error, lookup.fault));
+      self->End(JudgeLookup(lookup));
     } else {
       self->OnAddresses(lookup.addresses);
     }
@@ -57,7 +57,7 @@ void Transfer::StartAttempt() {
   } catch (const std::bad_alloc&) {
     attempt_.reset();
   }
-  if (!running_) return End(JudgeLookup("", LocalFault::kMemory));
+  if (!running_) return End(JudgeFault(LocalFault::kMemory));
   if (!untried_.empty()) context_.limit_connect(*this, attempts_);
   multi_.OnDue();  // the attempt may be over by then, and the transfer, too
 }

@@ -43,23 +43,18 @@ PostResult Failed(DeliveryResult facts, Outcome outcome, std::string error) {
   return {std::move(facts), LocalFault::kNone};
 }
 
-PostResult Fault(LocalFault fault) {
-  DeliveryResult facts;
-  facts.outcome = Outcome::kNotSent;
-  facts.reached = Reached::kNothing;
+std::string FaultSentence(LocalFault fault) {
   switch (fault) {
     case LocalFault::kNone:
+      break;
     case LocalFault::kDescriptors:
-      facts.error = "The dispatcher was out of file descriptors.";
-      break;
+      return "The dispatcher was out of file descriptors.";
     case LocalFault::kMemory:
-      facts.error = "The dispatcher was out of memory.";
-      break;
+      return "The dispatcher was out of memory.";
     case LocalFault::kPorts:
-      facts.error = "The dispatcher was out of local ports for this endpoint.";
-      break;
+      return "The dispatcher was out of local ports for this endpoint.";
   }
-  return {std::move(facts), fault};
+  return "";
 }
 
 // Without a source address towards it, an address is unreachable, and no port is missing. So it is for IPv6
@@ -145,7 +140,7 @@ PostResult JudgeEnd(const Attempt& attempt, CURLcode code) {
   if (seen.sent_at)
     return Failed(Facts(attempt, reached), Outcome::kNetworkError, LostSentence(attempt, code));
   if (seen.blocked) return JudgeBlocked();
-  if (const LocalFault fault = FaultOf(attempt, code); fault != LocalFault::kNone) return Fault(fault);
+  if (const LocalFault fault = FaultOf(attempt, code); fault != LocalFault::kNone) return JudgeFault(fault);
   if (code == CURLE_URL_MALFORMAT) {
     return Failed(Facts(attempt, reached), Outcome::kInvalidUrl, "The URL cannot be used.");
   }
@@ -186,17 +181,25 @@ PostResult JudgeRehearsal(const Attempt& attempt) {
   return Failed(Facts(attempt, Reached::kConnected), Outcome::kNotSent, "This was a rehearsal.");
 }
 
-PostResult JudgeLookup(const std::string& error, LocalFault fault) {
-  if (fault != LocalFault::kNone) return Fault(fault);
+PostResult JudgeLookup(const LookupResult& failed) {
+  if (failed.fault != LocalFault::kNone) return JudgeFault(failed.fault);
   DeliveryResult facts;
   facts.reached = Reached::kNothing;
-  return Failed(std::move(facts), Outcome::kDnsError, error);
+  return Failed(std::move(facts), Outcome::kDnsError, failed.error);
 }
 
 PostResult JudgeBlocked() {
   DeliveryResult facts;
   facts.reached = Reached::kNothing;
   return Failed(std::move(facts), Outcome::kBlocked, kForbidden);
+}
+
+PostResult JudgeFault(LocalFault fault) {
+  DeliveryResult facts;
+  facts.outcome = Outcome::kNotSent;
+  facts.reached = Reached::kNothing;
+  facts.error = FaultSentence(fault);
+  return {std::move(facts), fault};
 }
 
 }  // namespace postcall::http

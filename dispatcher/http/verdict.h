@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "dispatcher/http/attempt.h"
+#include "dispatcher/http/lookup.h"
 #include "dispatcher/http/post.h"
 
 namespace postcall::http {
@@ -20,7 +21,8 @@ PostResult JudgeTimeout(const Attempt* attempt, std::chrono::milliseconds limit)
 PostResult JudgeRehearsal(const Attempt& attempt);
 
 // There was no attempt, or none could be made.
-PostResult JudgeLookup(const std::string& error, LocalFault fault);
+PostResult JudgeLookup(const LookupResult& failed);
 PostResult JudgeBlocked();
+PostResult JudgeFault(LocalFault fault);
 
 }  // namespace postcall::http

@@ -68,7 +68,7 @@ std::uint16_t FreePort() {
 fs::path ParentFolder(bool fsync) {
   constexpr std::uintmax_t kPlenty = std::uintmax_t{4} << 30;
   std::error_code none;
-  const fs::path memory = "/dev/shm";
+  fs::path memory = "/dev/shm";
   const fs::space_info space = fs::space(memory, none);
   if (!fsync && !none && space.available >= kPlenty && ::access(memory.c_str(), W_OK) == 0) return memory;
   return fs::temp_directory_path();
@@ -217,6 +217,7 @@ void PrivatePostgres::Launch(const std::vector<std::string>& words, const char* 
   // Everything that allocates happens before the fork: this process may have threads.
   std::vector<std::string> copies = words;
   std::vector<char*> argv;
+  argv.reserve(copies.size() + 1);
   for (std::string& word : copies) argv.push_back(word.data());
   argv.push_back(nullptr);
   const std::string log_path = (folder_ / log_name).string();
@@ -255,7 +256,7 @@ std::string PrivatePostgres::TcpUrl(const std::string& database, const std::stri
 }
 
 std::string PrivatePostgres::NewDatabase(const std::string& copy_of) {
-  const std::string name = "test_" + std::to_string(++databases_);
+  std::string name = "test_" + std::to_string(++databases_);
   Execute("CREATE DATABASE " + name + " TEMPLATE " + copy_of);
   return name;
 }
