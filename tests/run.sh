@@ -42,6 +42,7 @@ cmake --build "$build" --parallel "$jobs"
 
 # A finding of a sanitizer is a failure, not a remark.
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/lsan_suppressions.txt:print_suppressions=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 
 ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" "$@"

@@ -25,8 +25,8 @@ class Attempt;
 class Transfer;
 
 // The body that is read of an answer, and its headers, trailers and 1xx answers together (CONTRACT §2).
-inline constexpr std::size_t kMaxBodyBytes = 64 * 1024;
-inline constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
+inline constexpr std::size_t kMaxBodyBytes = std::size_t{64} * 1024;
+inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
 
 // What the attempts of one engine share.
 struct AttemptContext {
