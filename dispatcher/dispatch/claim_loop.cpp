@@ -126,9 +126,12 @@ void ClaimLoop::Turn() {
   }
   doing_ = metrics::Operation::kClaim;
   const bool claimed = !draining && ClaimOnce();
-  pause_ = claimed ? kShortestPause
-                   : std::min<Steady::duration>(std::max<Steady::duration>(2 * pause_, kShortestPause),
-                                                kLongestPause);
+  // Straight on while there is more; otherwise a little longer each time.
+  if (!claimed) {
+    pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
+  } else {
+    pause_ = more_ ? Steady::duration(0) : kShortestPause;
+  }
   doing_ = metrics::Operation::kHeartbeat;
   BeatIfDue();
 }
@@ -181,6 +184,7 @@ bool ClaimLoop::ClaimOnce() {
   const int sent = static_cast<int>(taken);
   rows_wanted_ = sent < claimed.candidates ? std::max(kFewRows, sent)
                                            : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
+  more_ = claimed.more;
   return taken > 0;
 }
 

@@ -84,6 +84,7 @@ class ClaimLoop {
   int rows_per_agent_ = 1;
   int rows_wanted_ = kFirstRows;
   Steady::duration pause_{};
+  bool more_ = false;  // the last claim was cut short by a limit
   SteadyTime beaten_at_;
   bool fits_ = false;  // the database was looked at since it was last away
   metrics::Operation doing_ = metrics::Operation::kClaim;
