@@ -103,7 +103,7 @@ std::string Presentable(std::string_view text) {
 std::string RedactUrl(std::string_view text) {
   const std::string_view scheme = WebScheme(text);
   std::string_view body = text.substr(scheme.size());
-  const std::string hidden = std::string(scheme).append(kEllipsis);
+  std::string hidden = std::string(scheme).append(kEllipsis);
   // Without a scheme nobody can say where user info would end.
   if (scheme.empty() && (body.find('@') != kNone || body.find("%40") != kNone)) return hidden;
 
