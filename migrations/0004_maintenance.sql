@@ -62,9 +62,9 @@ SELECT e.first, s.first
 COMMENT ON VIEW webhook_open_hours IS
   'The stretches of time that webhook_reconciliation counts itself rather than read webhook_summary';
 
--- Sums up hours, in order, for about two seconds; returns how many. An hour closes when it ended ten minutes
--- ago, none of its completions waits or is in flight, and no transaction is open that could still bring one: a
--- platform may commit hours after webhook_enqueue read the clock.
+-- Sums up hours, in order, for about two seconds; returns how many. An hour closes when it is over, none of its
+-- completions waits or is in flight, and no transaction is open that could still bring one: a platform may
+-- commit hours after webhook_enqueue read the clock.
 CREATE FUNCTION webhook_close_hours() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
@@ -102,7 +102,6 @@ BEGIN
   SELECT (SELECT min(o.opens_at) FROM webhook_open_hours o),
          date_trunc('hour', least(
            mark.settled_until,
-           now() - interval '10 minutes',
            (SELECT min(o.enqueued_at) FROM webhook_outbox o WHERE o.cause = 'completion'),
            (SELECT min(d.enqueued_at) FROM webhook_deliveries d
              WHERE d.cause = 'completion' AND d.outcome = 'in_flight')), 'UTC')

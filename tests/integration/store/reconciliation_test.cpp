@@ -33,11 +33,17 @@ TEST_F(Reconciliation, FollowsACallFromTheOutboxToItsEnd) {
 
 TEST_F(Reconciliation, CountsCompletionsOnly) {
   db_.Run(R"(INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at)
-             VALUES ('r', 'agent', 'resend', now(), now()), ('t', 'agent', 'test', now(), now()))");
+             SELECT cause, 'agent', cause, now() - interval '10 hours', now() FROM (VALUES ('resend'), ('test')) v (cause))");
   EXPECT_EQ(Accounts(), "");
-  Claim("r");
-  Finish("r", "delivered");
+  Claim("resend");
+  Finish("resend", "delivered");
   EXPECT_EQ(Accounts(), "");
+  EnqueueAt("c", Ago("10 hours"));
+  Claim("c");
+  Finish("c", "delivered");
+  CloseHours();
+  EXPECT_TRUE(IsClosed(Ago("10 hours"))) << "a test that waits is no reason to wait";
+  EXPECT_EQ(Accounts(), "enqueued 1, delivered 1");
 }
 
 TEST_F(Reconciliation, TellsACallThatWasLost) {
@@ -97,12 +103,16 @@ TEST_F(Reconciliation, AnHourStaysOpenWhileACallOfItWaitsOrIsInFlight) {
   EXPECT_EQ(Accounts(), "enqueued 2, delivered 1, timeout 1");
 }
 
-TEST_F(Reconciliation, AnHourStaysOpenForTenMinutes) {
-  EnqueueAt("c", Ago("5 minutes"));
-  Claim("c");
-  Finish("c", "delivered");
+TEST_F(Reconciliation, AnHourStaysOpenUntilItsEnd) {
+  EnqueueAt("before", Ago("1 hour"));
+  EnqueueAt("now", Ago("0 hours"));
+  for (const std::string call : {"before", "now"}) {
+    Claim(call);
+    Finish(call, "delivered");
+  }
   CloseHours();
-  EXPECT_FALSE(IsClosed(Ago("5 minutes")));
+  EXPECT_TRUE(IsClosed(Ago("1 hour")));
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_summary WHERE hour + interval '1 hour' > now()"), 0);
 }
 
 TEST_F(Reconciliation, AnHourStaysOpenWhileATransactionMayStillBringACallOfIt) {
@@ -170,18 +180,21 @@ TEST_F(Reconciliation, ALateOutcomeAndTheClosingOfItsHourWaitForEachOther) {
 TEST_F(Reconciliation, SurvivesTheEndOfTheLog) {
   for (int days = 1; days <= 4; ++days) MakePartition(days);
   for (int days = 1; days <= 3; ++days) {
-    // One at the end of its UTC day that is claimed on the next.
+    // Two at the end of their UTC day, of which one is claimed on the next.
     const std::string midnight =
         "date_trunc('day', now(), 'UTC') - interval '" + std::to_string(days - 1) + " days'";
     const std::string n = std::to_string(days);
     EnqueueAt("early" + n, "(" + midnight + " - interval '12 hours')");
+    EnqueueAt("last" + n, "(" + midnight + " - interval '6 minutes')");
     EnqueueAt("late" + n, "(" + midnight + " - interval '5 minutes')");
     Claim("early" + n);
+    Claim("last" + n);
     Claim("late" + n, "interval '10 minutes'");
     Finish("early" + n, "delivered");
+    Finish("last" + n, "delivered");
     Finish("late" + n, "unknown");
   }
-  const std::string all = "enqueued 6, delivered 3, unknown 3";
+  const std::string all = "enqueued 9, delivered 6, unknown 3";
   db_.Run("SELECT webhook_close_hours()");  // settles
   for (int dropped = 1;; ++dropped) {
     CloseHours();
@@ -260,6 +273,7 @@ TEST_F(Reconciliation, OldDecisionsGoWithTheirSums) {
   EXPECT_GT(db_.Number("SELECT webhook_purge(100)"), 24);
   EXPECT_EQ(db_.Number("SELECT webhook_purge(100)"), 0);
   EXPECT_EQ(InLedger("old"), 0);
+  EXPECT_GT(db_.Number("SELECT count(*) FROM webhook_summary"), 0) << "those of the 400 days";
   EXPECT_EQ(Declined("d-new"), "no_url");
   EXPECT_EQ(Accounts(), "enqueued 1, waiting 1");
 }
