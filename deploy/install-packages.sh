@@ -11,7 +11,7 @@ set -euo pipefail
 packages_build=(
   cmake ninja-build g++ pkg-config ca-certificates
   libcurl4-openssl-dev libboost-dev nlohmann-json3-dev libpqxx-dev libpq-dev prometheus-cpp-dev
-  libc-ares-dev libcli11-dev libspdlog-dev libssl-dev libgtest-dev libgmock-dev
+  libc-ares-dev libjemalloc-dev libcli11-dev libspdlog-dev libssl-dev libgtest-dev libgmock-dev
 )
 # To run it: the server that a private cluster is made with.
 packages_database=(postgresql-15 postgresql-client-15)
