@@ -30,11 +30,10 @@ Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
   return room;
 }
 
-bool Admission::TryAdmit(const AgentId& agent_id, const std::string& endpoint_key, std::int64_t bytes,
-                         SteadyTime now, Ticket& ticket) {
+bool Admission::TryAdmit(const AgentId& agent_id, const std::string& endpoint_key, SteadyTime now,
+                         Ticket& ticket) {
   const std::lock_guard lock(mutex_);
   if (now < paused_until_ || in_flight_ >= limits_.in_flight) return false;
-  if (in_flight_ > 0 && bytes_ + bytes > limits_.body_bytes) return false;
 
   const auto agent = agents_.try_emplace(agent_id).first;
   const auto endpoint = endpoints_.try_emplace(endpoint_key).first;
@@ -46,11 +45,18 @@ bool Admission::TryAdmit(const AgentId& agent_id, const std::string& endpoint_ke
   if (!HasRoom(endpoint->second, now)) return false;
 
   ++in_flight_;
-  bytes_ += bytes;
   ++agent->second.in_flight;
   if (agent->second.slow) ++slow_in_flight_;
   ++endpoint->second.in_flight;
-  ticket = recent_.insert(recent_.end(), Slot{agent, endpoint, bytes, now});
+  ticket = recent_.insert(recent_.end(), Slot{agent, endpoint, now});
+  return true;
+}
+
+bool Admission::TryHoldBody(Ticket ticket, std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes_ > 0 && bytes_ + bytes > limits_.body_bytes) return false;
+  bytes_ += bytes;
+  ticket->bytes = bytes;
   return true;
 }
 

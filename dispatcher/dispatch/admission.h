@@ -46,10 +46,11 @@ class Admission {
   struct Slot;
   using Ticket = std::list<Slot>::iterator;
 
-  // Takes a slot for a body of `bytes`, or says no. A body larger than the whole limit is admitted when no
-  // other is held, so that it is sent at all.
-  bool TryAdmit(const AgentId& agent, const std::string& endpoint, std::int64_t bytes, SteadyTime now,
-                Ticket& ticket);
+  // Takes a slot, or says no.
+  bool TryAdmit(const AgentId& agent, const std::string& endpoint, SteadyTime now, Ticket& ticket);
+  // Takes `bytes` of memory for the slot's body, or says no; once a slot. A body larger than the whole limit
+  // is let in when no other is held, so that it is sent at all.
+  bool TryHoldBody(Ticket ticket, std::int64_t bytes);
 
   // The delivery is over. `counts` is false when it says nothing about the agent's speed (never sent).
   void Release(Ticket ticket, bool counts, SteadyTime now);
@@ -84,8 +85,8 @@ class Admission {
   struct Slot {
     std::unordered_map<AgentId, Agent>::iterator agent;
     std::unordered_map<std::string, Endpoint>::iterator endpoint;
-    std::int64_t bytes;
     SteadyTime since;
+    std::int64_t bytes = 0;
     bool overdue = false;
   };
 

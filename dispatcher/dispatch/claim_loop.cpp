@@ -22,6 +22,7 @@ constexpr int kFewRows = 32;
 // 0.1 ms, so the longest pause is short.
 constexpr auto kShortestPause = std::chrono::milliseconds(5);
 constexpr auto kLongestPause = std::chrono::milliseconds(100);
+constexpr auto kPauseWhileFull = std::chrono::milliseconds(20);
 constexpr auto kPauseAfterError = std::chrono::milliseconds(500);
 constexpr auto kAskFateAgain = std::chrono::milliseconds(200);
 
@@ -71,7 +72,8 @@ void ClaimLoop::Stop(bool all_recorded) {
 }
 
 void ClaimLoop::Wake() {
-  if (!starved_.load(std::memory_order_relaxed)) return;
+  if (slots_wanted_.load(std::memory_order_relaxed) <= 0) return;
+  if (slots_wanted_.fetch_sub(1, std::memory_order_relaxed) != 1) return;
   const std::lock_guard lock(mutex_);
   woken_ = true;
   wake_.notify_one();
@@ -126,11 +128,17 @@ void ClaimLoop::Turn() {
   }
   doing_ = metrics::Operation::kClaim;
   const bool claimed = !draining && ClaimOnce();
-  // Straight on while there is more; otherwise a little longer each time.
-  if (!claimed) {
-    pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
-  } else {
+  // When no slot is free for what is due, until half of those that are taken are free, for a claim costs as
+  // much for one row as for fifty, and the network is busy meanwhile. Otherwise straight on while there is
+  // more, and a little longer each time that there is nothing.
+  slots_wanted_.store(0, std::memory_order_relaxed);
+  if (full_ && !draining) {
+    slots_wanted_.store(std::max(1, admission_.in_flight() / 2), std::memory_order_relaxed);
+    pause_ = kPauseWhileFull;
+  } else if (claimed) {
     pause_ = more_ ? Steady::duration(0) : kShortestPause;
+  } else {
+    pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
   }
   doing_ = metrics::Operation::kHeartbeat;
   BeatIfDue();
@@ -139,8 +147,8 @@ void ClaimLoop::Turn() {
 // True when rows were taken, so that there may be more.
 bool ClaimLoop::ClaimOnce() {
   const Admission::Room room = admission_.RoomFor(rows_per_agent_, Steady::now());
-  starved_.store(room.slots == 0, std::memory_order_relaxed);
-  if (room.slots == 0) return false;
+  full_ = room.slots == 0;
+  if (full_) return false;
 
   store::ClaimLimits limits;
   limits.max_rows = std::min(room.slots, rows_wanted_);
@@ -150,13 +158,8 @@ bool ClaimLoop::ClaimOnce() {
   limits.max_bytes = room.body_bytes;
 
   const SteadyTime start = Steady::now();
-  std::variant<store::Claimed, store::InDoubt> result;
-  try {
-    result = store::Claim(session_, dispatcher_, NextClaimId(), instance_, limits, spine_.judge);
-  } catch (...) {
-    spine_.forget();  // not committed: a commit in doubt would be a value
-    throw;
-  }
+  const std::variant<store::Claimed, store::InDoubt> result =
+      store::Claim(session_, dispatcher_, NextClaimId(), instance_, limits, spine_.judge);
   if (const auto* doubt = std::get_if<store::InDoubt>(&result)) {
     Settle(*doubt);
     return true;
@@ -179,12 +182,12 @@ bool ClaimLoop::ClaimOnce() {
   } else if (claimed.more) {
     rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
   }
-  // Rows a claim: to read calls that then find no slot, because many agents share an endpoint, costs the
-  // database as much as to send them.
-  const int sent = static_cast<int>(taken);
-  rows_wanted_ = sent < claimed.candidates ? std::max(kFewRows, sent)
+  // Rows a claim: those that then find no slot, because many agents share an endpoint, were locked in vain.
+  const int used = static_cast<int>(taken);
+  rows_wanted_ = used < claimed.candidates ? std::max(kFewRows, used)
                                            : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
   more_ = claimed.more;
+  full_ = used < claimed.candidates || (taken == 0 && !room.exceptions.empty());
   return taken > 0;
 }
 
@@ -203,7 +206,7 @@ void ClaimLoop::Settle(const store::InDoubt& doubt) {
         case store::Fate::kPending:
           break;
         case store::Fate::kAborted:
-          spine_.forget();
+          spine_.judge.forget();
           return;
         case store::Fate::kCommitted: {
           store::Claimed claimed = doubt.claimed;

@@ -32,7 +32,6 @@ class ClaimLoop {
   struct Spine {
     store::Judge judge;                                           // decides about each row, within the claim
     std::function<void(const store::Claimed&)> send;              // the claim is committed and ours: send it
-    std::function<void()> forget;                                 // nothing was claimed after all
     std::function<void(std::vector<ClaimedDeliveryPtr>)> resume;  // confirmed: send these now
     std::function<void(const std::vector<ClaimedDeliveryPtr>&)> lost;  // no longer ours: these are never sent
   };
@@ -84,12 +83,13 @@ class ClaimLoop {
   int rows_per_agent_ = 1;
   int rows_wanted_ = kFirstRows;
   Steady::duration pause_{};
-  bool more_ = false;  // the last claim was cut short by a limit
+  bool more_ = false;  // the last claim was cut short by a limit of its own
+  bool full_ = false;  // the last claim was cut short by the limits of admission
   SteadyTime beaten_at_;
   bool fits_ = false;  // the database was looked at since it was last away
   metrics::Operation doing_ = metrics::Operation::kClaim;
 
-  std::atomic<bool> starved_ = false;  // waits for a slot
+  std::atomic<int> slots_wanted_ = 0;  // so many must become free until the next claim is worth its cost
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -55,9 +55,10 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
   claim_loop_ = std::make_unique<ClaimLoop>(
       options_.database, id_, options_.instance, admission_, metrics_, pulse_,
       ClaimLoop::Spine{
-          .judge = [this](const store::Candidate& candidate) { return Judge(candidate); },
+          .judge = {.admit = [this](const store::Candidate& candidate) { return Admit(candidate); },
+                    .decide = [this](const store::Candidate& candidate) { return Decide(candidate); },
+                    .forget = [this] { Forget(); }},
           .send = [this](const store::Claimed& claimed) { Send(claimed); },
-          .forget = [this] { Forget(); },
           .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
           .lost = [this](const std::vector<ClaimedDeliveryPtr>& deliveries) { Lost(deliveries); },
       });
@@ -92,44 +93,60 @@ DatabaseStatus Dispatcher::readiness() const {
   return claim_loop_->status();
 }
 
-// Within the claim: what becomes of this row? What is not sent at once stays in the outbox.
-store::Verdict Dispatcher::Judge(const store::Candidate& candidate) {
-  const AgentId agent_id{std::string(candidate.agent_id)};
-  const auto finish = [&](Outcome outcome, std::string url, std::string error) -> store::Verdict {
-    finished_by_claim_.push_back({outcome, candidate.cause, agent_id});
-    return store::Finish{outcome, std::move(url), std::move(error)};
-  };
-
-  if (candidate.call == nullptr)
-    return finish(Outcome::kSkipped, "", "The call was removed after it was enqueued.");
+// Within the claim: what becomes of this row? What finds no slot stays in the outbox.
+std::variant<store::Leave, store::Read, store::Finish> Dispatcher::Admit(const store::Candidate& candidate) {
   if (candidate.settings == nullptr) {
-    return finish(Outcome::kSkipped, "", "The agent was removed after the call was enqueued.");
+    return FinishInClaim(candidate, Outcome::kSkipped, "",
+                         "The agent was removed after the call was enqueued.");
   }
+  AgentId agent_id{std::string(candidate.agent_id)};
   std::shared_ptr<const Destination> destination = DestinationOf(agent_id, *candidate.settings);
   if (std::holds_alternative<NoTarget>(destination->settings)) {
-    return finish(Outcome::kSkipped, "", "The agent's webhook URL was removed after the call was enqueued.");
+    return FinishInClaim(candidate, Outcome::kSkipped, "",
+                         "The agent's webhook URL was removed after the call was enqueued.");
   }
   if (const auto* invalid = std::get_if<InvalidTarget>(&destination->settings)) {
-    return finish(Outcome::kInvalidUrl, invalid->url_for_log, invalid->error);
+    return FinishInClaim(candidate, Outcome::kInvalidUrl, invalid->url_for_log, invalid->error);
   }
 
+  Admission::Ticket slot;
+  if (!admission_.TryAdmit(agent_id, destination->endpoint, Steady::now(), slot)) return store::Leave{};
   auto delivery = std::make_unique<ClaimedDelivery>();
-  delivery->body = BuildPayload(*candidate.call);
-  if (!admission_.TryAdmit(agent_id, destination->endpoint, static_cast<std::int64_t>(delivery->body.size()),
-                           Steady::now(), delivery->slot)) {
-    return store::Leave{};
-  }
   delivery->key.id = candidate.id;
   delivery->call_id = CallId(std::string(candidate.call_id));
-  delivery->agent_id = agent_id;
+  delivery->agent_id = std::move(agent_id);
   delivery->cause = candidate.cause;
   delivery->due_at = candidate.due_at;
   delivery->returns = candidate.returns;
   delivery->destination = std::move(destination);
+  delivery->slot = slot;
+  admitted_.push_back(std::move(delivery));
+  return store::Read{};
+}
+
+// The call of the row that was admitted first is read: is it to be sent?
+std::variant<store::Leave, store::Send, store::Finish> Dispatcher::Decide(const store::Candidate& candidate) {
+  ClaimedDeliveryPtr delivery = std::move(admitted_.front());
+  admitted_.pop_front();
+  if (candidate.call == nullptr) {
+    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
+    return FinishInClaim(candidate, Outcome::kSkipped, "", "The call was removed after it was enqueued.");
+  }
+  delivery->body = BuildPayload(*candidate.call);
+  if (!admission_.TryHoldBody(delivery->slot, static_cast<std::int64_t>(delivery->body.size()))) {
+    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
+    return store::Leave{};
+  }
   held_.Add({&delivery->key.id, 1});
   store::Send send{delivery->destination->target().url_for_log};
   prepared_.push_back(std::move(delivery));
   return send;
+}
+
+store::Finish Dispatcher::FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
+                                        std::string error) {
+  finished_by_claim_.push_back({outcome, candidate.cause, AgentId(std::string(candidate.agent_id))});
+  return {outcome, std::move(url), std::move(error)};
 }
 
 // Settings are parsed when they are new or have changed, not for each call.
@@ -167,17 +184,27 @@ void Dispatcher::Send(const store::Claimed& claimed) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
   }
   finished_by_claim_.clear();
+  ForgetAdmitted();
   Lost(lost);
 }
 
 // The claim was not made: its rows are in the outbox as before.
 void Dispatcher::Forget() {
+  ForgetAdmitted();
   for (const ClaimedDeliveryPtr& delivery : prepared_) {
     held_.Remove({&delivery->key.id, 1});
-    Release(*delivery, /*counts=*/false, Steady::now());
+    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
   }
   prepared_.clear();
   finished_by_claim_.clear();
+}
+
+// The calls of these were too large to be read by the same claim.
+void Dispatcher::ForgetAdmitted() {
+  for (const ClaimedDeliveryPtr& delivery : admitted_) {
+    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
+  }
+  admitted_.clear();
 }
 
 void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {

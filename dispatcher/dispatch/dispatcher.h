@@ -2,6 +2,7 @@
 // start and stop. See "Life of a delivery" in the README.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,10 +58,14 @@ class Dispatcher {
 
  private:
   // On the claim thread.
-  store::Verdict Judge(const store::Candidate& candidate);
+  std::variant<store::Leave, store::Read, store::Finish> Admit(const store::Candidate& candidate);
+  std::variant<store::Leave, store::Send, store::Finish> Decide(const store::Candidate& candidate);
+  store::Finish FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
+                              std::string error);
   std::shared_ptr<const Destination> DestinationOf(const AgentId& agent, std::string_view settings);
   void Send(const store::Claimed& claimed);
   void Forget();
+  void ForgetAdmitted();
   void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
   void Lost(const std::vector<ClaimedDeliveryPtr>& deliveries);
 
@@ -88,7 +93,8 @@ class Dispatcher {
     Cause cause;
     AgentId agent;
   };
-  std::vector<ClaimedDeliveryPtr> prepared_;
+  std::deque<ClaimedDeliveryPtr> admitted_;   // have a slot, and their calls are being read
+  std::vector<ClaimedDeliveryPtr> prepared_;  // have a body
   std::vector<FinishedByClaim> finished_by_claim_;
 
   // What agents' settings were parsed into, while their text stays the same; the claim thread's own.

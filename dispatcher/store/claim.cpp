@@ -81,14 +81,14 @@ std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
 }
 
 // True when an agent gave as many rows as an agent may, so that it may have more.
-bool AnAgentReachedItsLimit(const std::vector<Sources::Wanted>& picked, const ClaimLimits& limits) {
+bool AnAgentReachedItsLimit(const std::vector<Candidate>& candidates, const ClaimLimits& limits) {
   int rows = 0;
-  for (std::size_t i = 0; i < picked.size(); ++i) {
-    rows = i > 0 && picked[i].agent_id == picked[i - 1].agent_id ? rows + 1 : 1;
-    if (rows == limits.per_agent &&
-        std::ranges::find(limits.agent_limits, picked[i].agent_id, [](const auto& limit) {
-          return std::string_view(limit.first.get());
-        }) == limits.agent_limits.end()) {
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string_view agent = candidates[i].agent_id;
+    rows = i > 0 && agent == candidates[i - 1].agent_id ? rows + 1 : 1;
+    if (rows == limits.per_agent && std::ranges::find(limits.agent_limits, agent, [](const auto& limit) {
+                                      return std::string_view(limit.first.get());
+                                    }) == limits.agent_limits.end()) {
       return true;
     }
   }
@@ -98,14 +98,9 @@ bool AnAgentReachedItsLimit(const std::vector<Sources::Wanted>& picked, const Cl
 // What the judge decided, as the arrays of kTake.
 class Verdicts {
  public:
-  void Add(DeliveryId id, std::string_view place, const Verdict& verdict, Claimed& claimed) {
-    if (const auto* send = std::get_if<Send>(&verdict)) {
-      claimed.sent.push_back(id);
-      Add(place, Outcome::kInFlight, send->url, "");
-    } else if (const auto* finish = std::get_if<Finish>(&verdict)) {
-      claimed.finished.push_back(id);
-      Add(place, finish->outcome, finish->url, finish->error);
-    }
+  void Add(std::string_view place, const Send& send) { Add(place, Outcome::kInFlight, send.url, ""); }
+  void Add(std::string_view place, const Finish& finish) {
+    Add(place, finish.outcome, finish.url, finish.error);
   }
 
   std::size_t size() const { return size_; }
@@ -113,10 +108,10 @@ class Verdicts {
   // Throws Refused when a row that is locked by this claim is gone nevertheless.
   void Take(Transaction& transaction, DatabaseTime claimed_at, const std::string& instance,
             const ClaimId& claim_id) && {
-    const pqxx::result taken =
-        transaction.Exec(kTake, std::move(places_).Close(), std::move(urls_).Close(),
-                         std::move(outcomes_).Close(), std::move(errors_).Close(), ToMicroseconds(claimed_at),
-                         ToStorableText(instance), claim_id.get().ToString());
+    const pqxx::result taken = transaction.ExecPrepared(
+        kTake, std::move(places_).Close(), std::move(urls_).Close(), std::move(outcomes_).Close(),
+        std::move(errors_).Close(), ToMicroseconds(claimed_at), ToStorableText(instance),
+        claim_id.get().ToString());
     if (static_cast<std::size_t>(taken.affected_rows()) != size_) {
       throw Refused("the outbox changed under a claim's locks; nothing was claimed", "");
     }
@@ -135,7 +130,7 @@ class Verdicts {
   ArrayLiteral places_, urls_, outcomes_, errors_;
 };
 
-// The source view raised an error for one of these rows.
+// A source view raised an error for one of these rows.
 struct Unreadable {
   std::size_t rows;
   std::string first_call;
@@ -143,21 +138,81 @@ struct Unreadable {
   std::string error;
 };
 
-// Throws Unreadable.
-Sources ReadSources(Transaction& transaction, const std::vector<Sources::Wanted>& picked,
-                    std::int64_t max_bytes) {
+// Reads for `rows`. Throws Unreadable.
+template <class Reading>
+auto Reads(const std::vector<Candidate>& rows, Reading&& reading) {
   try {
-    return Sources(transaction, picked, max_bytes);
+    return reading();
   } catch (const Refused& refused) {
     if (!IsAboutRows(refused)) throw;
-    throw Unreadable{.rows = picked.size(),
-                     .first_call = std::string(picked.front().call_id),
-                     .first_agent = AgentId(std::string(picked.front().agent_id)),
+    throw Unreadable{.rows = rows.size(),
+                     .first_call = std::string(rows.front().call_id),
+                     .first_agent = AgentId(std::string(rows.front().agent_id)),
                      .error = refused.what()};
   }
 }
 
-// Throws Unreadable, before the judge is asked.
+Candidate CandidateOf(const pqxx::row& row) {
+  return {.id = DeliveryId(row[0].as<std::int64_t>()),
+          .call_id = TextOf(row[1]),
+          .agent_id = TextOf(row[2]),
+          .cause = CauseFrom(TextOf(row[3])).value(),
+          .enqueued_at = MomentOf(row[4]),
+          .due_at = MomentOf(row[5]),
+          .returns = row[6].as<int>()};
+}
+
+// Asks the judge about each row. Throws Unreadable.
+Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const ClaimLimits& limits,
+                  const Judge& judge, Claimed& claimed) {
+  std::vector<Candidate> candidates;
+  for (const pqxx::row& row : rows) candidates.push_back(CandidateOf(row));
+  claimed.candidates = static_cast<int>(candidates.size());
+  claimed.last_agent = AgentId(std::string(candidates.back().agent_id));
+  claimed.more = claimed.candidates == limits.max_rows || AnAgentReachedItsLimit(candidates, limits);
+
+  const AgentSettingsText settings =
+      Reads(candidates, [&] { return AgentSettingsText(transaction, candidates); });
+  Verdicts verdicts;
+  std::vector<Candidate> admitted;
+  std::vector<std::string_view> places;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    Candidate& candidate = candidates[i];
+    candidate.settings = settings.of(candidate.agent_id);
+    const std::string_view place = TextOf(rows[static_cast<pqxx::result::size_type>(i)][7]);
+    const auto verdict = judge.admit(candidate);
+    if (std::holds_alternative<Leave>(verdict)) continue;
+    claimed.last_agent = AgentId(std::string(candidate.agent_id));
+    if (const auto* finish = std::get_if<Finish>(&verdict)) {
+      claimed.finished.push_back(candidate.id);
+      verdicts.Add(place, *finish);
+    } else {
+      admitted.push_back(candidate);
+      places.push_back(place);
+    }
+  }
+  if (admitted.empty()) return verdicts;
+
+  const Calls calls = Reads(admitted, [&] { return Calls(transaction, admitted, limits.max_bytes); });
+  if (calls.size() < admitted.size()) {
+    claimed.more = true;
+    claimed.last_agent = AgentId(std::string(admitted[calls.size() - 1].agent_id));
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    admitted[i].call = calls.at(i);
+    const auto verdict = judge.decide(admitted[i]);
+    if (const auto* send = std::get_if<Send>(&verdict)) {
+      claimed.sent.push_back(admitted[i].id);
+      verdicts.Add(places[i], *send);
+    } else if (const auto* finish = std::get_if<Finish>(&verdict)) {
+      claimed.finished.push_back(admitted[i].id);
+      verdicts.Add(places[i], *finish);
+    }
+  }
+  return verdicts;
+}
+
+// Throws Unreadable, with nothing written.
 std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const DispatcherId& dispatcher,
                                                      const ClaimId& claim_id, const std::string& instance,
                                                      const ClaimLimits& limits, const Judge& judge) {
@@ -167,35 +222,14 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Dis
   if (limits.max_rows <= 0) return claimed;
 
   Transaction transaction(session, Transaction::kLookUps);
-  const pqxx::result rows = transaction.Exec(kPick, limits.after.get(), limits.max_rows, limits.per_agent,
-                                             JsonOf(limits.agent_limits));
+  const pqxx::result rows = transaction.ExecPrepared(kPick, limits.after.get(), limits.max_rows,
+                                                     limits.per_agent, JsonOf(limits.agent_limits));
   if (rows.empty()) return claimed;
-  std::vector<Sources::Wanted> picked;
-  for (const pqxx::row& row : rows) picked.push_back({.call_id = TextOf(row[1]), .agent_id = TextOf(row[2])});
-
-  const Sources sources = ReadSources(transaction, picked, limits.max_bytes);
-  claimed.candidates = static_cast<int>(sources.size());
-  claimed.last_agent = AgentId(std::string(picked[sources.size() - 1].agent_id));
-  claimed.more = sources.size() < picked.size() || static_cast<int>(picked.size()) == limits.max_rows ||
-                 AnAgentReachedItsLimit(picked, limits);
-
-  Verdicts verdicts;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    const pqxx::row row = rows[static_cast<pqxx::result::size_type>(i)];
-    const Candidate candidate{
-        .id = DeliveryId(row[0].as<std::int64_t>()),
-        .call_id = picked[i].call_id,
-        .agent_id = picked[i].agent_id,
-        .cause = CauseFrom(TextOf(row[3])).value(),
-        .enqueued_at = MomentOf(row[4]),
-        .due_at = MomentOf(row[5]),
-        .returns = row[6].as<int>(),
-        .call = sources.call(i),
-        .settings = sources.settings(picked[i].agent_id),
-    };
-    verdicts.Add(candidate.id, TextOf(row[7]), judge(candidate), claimed);
+  Verdicts verdicts = AskJudge(transaction, rows, limits, judge, claimed);
+  if (verdicts.size() == 0) {
+    judge.forget();
+    return claimed;
   }
-  if (verdicts.size() == 0) return claimed;
 
   claimed.fence = Steady::now();
   const Heartbeat heartbeat = MoveHeartbeat(transaction, dispatcher, instance);
@@ -219,6 +253,7 @@ std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispa
     try {
       return ClaimInOneTransaction(session, dispatcher, claim_id, instance, smaller, judge);
     } catch (const Unreadable& unreadable) {
+      judge.forget();
       if (unreadable.rows == 1) {
         log::Error("a call cannot be read and stays in the outbox",
                    {{"call", unreadable.first_call}, {"error", unreadable.error}});
@@ -229,6 +264,9 @@ std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispa
         return nothing;
       }
       smaller.max_rows = static_cast<int>(unreadable.rows / 2);
+    } catch (...) {
+      judge.forget();
+      throw;
     }
   }
 }

@@ -27,8 +27,7 @@ struct ClaimLimits {
   std::int64_t max_bytes = std::int64_t{64} << 20;    // of call data read at once; the first row always comes
 };
 
-// A due row, locked by this claim, with what its payload is made of. Views are valid during the judge's call
-// only.
+// A due row, locked by this claim. Views are valid during the judge's call only.
 struct Candidate {
   DeliveryId id;
   std::string_view call_id;
@@ -37,11 +36,12 @@ struct Candidate {
   DatabaseTime enqueued_at;
   DatabaseTime due_at;
   int returns = 0;                             // how often it was given back
-  const Call* call = nullptr;                  // none: the call is gone
   const std::string_view* settings = nullptr;  // JSON text; none: the agent is gone
+  const Call* call = nullptr;                  // for `decide` only; none: the call is gone
 };
 
 struct Leave {};    // stays in the outbox, free for others once the claim is over
+struct Read {};     // to be decided once its call is read
 struct Send {       // enters the log as in_flight; to be sent after the commit
   std::string url;  // for the log: without user info and query values
 };
@@ -50,19 +50,28 @@ struct Finish {  // enters the log with its final outcome, `reached` nothing
   std::string url;  // as for Send; empty: none
   std::string error;
 };
-using Verdict = std::variant<Leave, Send, Finish>;
 
-// Called once for each candidate, in the order of the claim, before anything is written.
-using Judge = std::function<Verdict(const Candidate&)>;
+// What becomes of each row, before anything is written. Asked twice, so that no call is read in vain: reading
+// costs more than everything else about a claim.
+struct Judge {
+  // For each row, in the order of the claim.
+  std::function<std::variant<Leave, Read, Finish>(const Candidate&)> admit;
+  // For each row that is to be read, in the same order, up to the limit of bytes. The rows behind it stay in
+  // the outbox.
+  std::function<std::variant<Leave, Send, Finish>(const Candidate&)> decide;
+  // Nothing of what was admitted and decided since the last claim was claimed.
+  std::function<void()> forget;
+};
 
 struct Claimed {
   ClaimId claim_id;
   ClockAnchor anchor;                // `at` is claimed_at of every row of the claim
   SteadyTime fence;                  // before the claim proved that this dispatcher lives; see Confirm
   std::vector<DeliveryId> sent;      // the rows judged Send, in the judge's order
-  std::vector<DeliveryId> finished;  // the rows judged Finish, likewise
+  std::vector<DeliveryId> finished;  // the rows judged Finish
   int candidates = 0;                // rows shown to the judge
-  AgentId last_agent;  // of the last candidate: where the next claim starts after; `after` if there was none
+  AgentId last_agent;  // after whom the next claim starts: of the last row that the judge did not leave at
+                       // once, so that those left come first then; of the last one when it left all
   bool more = false;   // a limit of the claim cut it short: there may be more rows that are due
 };
 
@@ -76,7 +85,7 @@ struct InDoubt {
 // One claim. A platform's own view may raise an error for some call: that call stays in the outbox and holds
 // up no other agent's. Registers the dispatcher anew when others took it for gone meanwhile. `claim_id`
 // begins with the first eight bytes of `dispatcher` and is never used twice. Throws Unavailable or Refused
-// when nothing was claimed.
+// when nothing was claimed. Whenever nothing was claimed, and not when that is in doubt, the judge forgets.
 std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
                                      const ClaimId& claim_id, const std::string& instance,
                                      const ClaimLimits& limits, const Judge& judge);

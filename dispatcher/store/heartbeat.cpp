@@ -22,7 +22,7 @@ constexpr const char* kMoveHeartbeat = R"sql(
 Heartbeat MoveHeartbeat(Transaction& transaction, const DispatcherId& dispatcher,
                         const std::string& instance) {
   const pqxx::result moved =
-      transaction.Exec(kMoveHeartbeat, dispatcher.get().ToString(), ToStorableText(instance));
+      transaction.ExecPrepared(kMoveHeartbeat, dispatcher.get().ToString(), ToStorableText(instance));
   return {.at = MomentOf(moved[0]["at"]),
           .transaction_id = moved[0]["transaction_id"].c_str(),
           .registered = moved[0]["registered"].as<bool>()};

@@ -89,7 +89,7 @@ pqxx::result Complete(Transaction& transaction, Outcome before, std::span<const 
     first_byte_ms.Add(result.times.first_byte);
     total_ms.Add(result.times.total);
   }
-  return transaction.Exec(
+  return transaction.ExecPrepared(
       kRecord, std::string(ToString(before)), std::move(keys.ids).Close(), std::move(keys.claimed_at).Close(),
       std::move(keys.claim_ids).Close(), std::move(outcome).Close(), std::move(reached).Close(),
       std::move(http_status).Close(), std::move(error).Close(), std::move(response_body).Close(),

@@ -72,32 +72,27 @@ std::optional<Call> CallOf(const pqxx::row& row) {
 
 }  // namespace
 
-Sources::Sources(Transaction& transaction, const std::vector<Wanted>& wanted, std::int64_t max_bytes) {
-  ReadCalls(transaction, wanted, max_bytes);
-  ReadSettings(transaction, wanted);
+AgentSettingsText::AgentSettingsText(Transaction& transaction, const std::vector<Candidate>& candidates) {
+  ArrayLiteral ids;
+  std::unordered_set<std::string_view> seen;
+  for (const Candidate& candidate : candidates) {
+    if (seen.insert(candidate.agent_id).second) ids.Add(candidate.agent_id);
+  }
+  rows_ = transaction.ExecPrepared(kReadSettings, std::move(ids).Close());
+  for (const pqxx::row& row : rows_) settings_.emplace(TextOf(row[0]), TextOf(row[1]));
 }
 
-const std::string_view* Sources::settings(std::string_view agent_id) const {
+const std::string_view* AgentSettingsText::of(std::string_view agent_id) const {
   const auto found = settings_.find(agent_id);
   return found == settings_.end() ? nullptr : &found->second;
 }
 
-void Sources::ReadCalls(Transaction& transaction, const std::vector<Wanted>& wanted, std::int64_t max_bytes) {
+Calls::Calls(Transaction& transaction, const std::vector<Candidate>& candidates, std::int64_t max_bytes) {
   ArrayLiteral ids;
-  for (const Wanted& row : wanted) ids.Add(row.call_id);
-  call_rows_ = transaction.Exec(kReadCalls, std::move(ids).Close(), max_bytes);
-  calls_.reserve(call_rows_.size());
-  for (const pqxx::row& row : call_rows_) calls_.push_back(CallOf(row));
-}
-
-void Sources::ReadSettings(Transaction& transaction, const std::vector<Wanted>& wanted) {
-  ArrayLiteral ids;
-  std::unordered_set<std::string_view> seen;
-  for (std::size_t i = 0; i < calls_.size(); ++i) {
-    if (seen.insert(wanted[i].agent_id).second) ids.Add(wanted[i].agent_id);
-  }
-  agent_rows_ = transaction.Exec(kReadSettings, std::move(ids).Close());
-  for (const pqxx::row& row : agent_rows_) settings_.emplace(TextOf(row[0]), TextOf(row[1]));
+  for (const Candidate& candidate : candidates) ids.Add(candidate.call_id);
+  rows_ = transaction.ExecPrepared(kReadCalls, std::move(ids).Close(), max_bytes);
+  calls_.reserve(rows_.size());
+  for (const pqxx::row& row : rows_) calls_.push_back(CallOf(row));
 }
 
 }  // namespace postcall::store

@@ -49,6 +49,8 @@ bool IsOfTheConnection(std::string_view sqlstate) {
                                                            "57P",    // shutdown, crash, starting up
                                                            "25006",  // read-only: after a failover
                                                            "25P03",  // idle in transaction for too long
+                                                           "0A000",  // a prepared statement's view changed
+                                                           "26000",  // a prepared statement is not there
                                                        });
 }
 
@@ -76,8 +78,11 @@ Transaction::Transaction(Session& session, const char* settings, std::chrono::se
     }
   }
   state_.connection = Connect(state_.options);
+  state_.prepared.clear();
   ++state_.number;
   Begin(settings);
+  // A pooler lends its clients' connections numbers of its own.
+  state_.direct = Exec("SELECT pg_backend_pid()")[0][0].as<int>() == state_.connection->backendpid();
 }
 
 Transaction::~Transaction() { RollBack(); }
@@ -87,6 +92,16 @@ void Transaction::Begin(const char* settings) {
     work_.emplace(*state_.connection);
     work_->exec(SettingsOf(settings, limit_));
   });
+}
+
+// libpqxx sends the text when the name is used first.
+const std::string& Transaction::NameOf(const char* statement) {
+  std::string& name = state_.prepared[statement];
+  if (name.empty()) {
+    name = "postcall_" + std::to_string(state_.prepared.size());
+    state_.connection->prepare(name, statement);
+  }
+  return name;
 }
 
 void Transaction::Commit() {

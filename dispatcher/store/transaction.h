@@ -8,6 +8,7 @@
 #include <pqxx/result>
 #include <pqxx/transaction>
 #include <string>
+#include <unordered_map>
 
 #include "dispatcher/store/connection.h"
 #include "dispatcher/store/database.h"
@@ -19,6 +20,8 @@ struct Session::State {
   DatabaseOptions options;
   std::unique_ptr<pqxx::connection> connection;  // none: connect first
   std::uint64_t number = 0;
+  bool direct = false;  // the connection leads to the server itself and not to a pooler
+  std::unordered_map<const char*, std::string> prepared;  // the connection's, by the statement's text
   Watchdog watchdog;
 };
 
@@ -63,11 +66,20 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  // One statement, never prepared: PgBouncer before 1.21 has no prepared statements in transaction mode.
-  // Throws Unavailable or Refused; the transaction is over then.
+  // One statement. Throws Unavailable or Refused; the transaction is over then.
   template <class... Parameters>
   pqxx::result Exec(const char* statement, const Parameters&... parameters) {
     return Guarded([&] { return work_->exec_params(statement, parameters...); });
+  }
+
+  // The same for the statements of the deliveries themselves: parsed and planned once a connection, which
+  // otherwise costs as much as a hundred rows. Not through a pooler, whose next transaction may come to
+  // another server process: PgBouncer before 1.21 has no prepared statements in transaction mode.
+  // `statement` is a constant.
+  template <class... Parameters>
+  pqxx::result ExecPrepared(const char* statement, const Parameters&... parameters) {
+    if (!state_.direct) return Exec(statement, parameters...);
+    return Guarded([&] { return work_->exec_prepared(NameOf(statement), parameters...); });
   }
 
   // The last call. Throws CommitInDoubt; Unavailable or Refused when it was certainly rolled back.
@@ -75,6 +87,7 @@ class Transaction {
 
  private:
   void Begin(const char* settings);
+  const std::string& NameOf(const char* statement);
   void RollBack();
   void DropConnection();
   [[noreturn]] void Translate();  // the exception at hand

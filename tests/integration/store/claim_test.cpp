@@ -16,8 +16,8 @@ using ::testing::UnorderedElementsAre;
 
 class Claim : public StoreTest {
  protected:
-  Claimed ClaimWith(const ClaimLimits& limits, const Judge& judge) {
-    return std::get<Claimed>(dispatcher_.Claim(session_, limits, judge));
+  Claimed ClaimWith(const ClaimLimits& limits, const Decide& decide) {
+    return std::get<Claimed>(dispatcher_.Claim(session_, limits, decide));
   }
 
   Starter dispatcher_;
@@ -161,6 +161,69 @@ TEST_F(Claim, LeavesInTheOutboxWhatTheJudgeLeaves) {
   EXPECT_EQ(Value("SELECT string_agg(call_id, ',') FROM webhook_outbox"), "a2");
   ClaimWith(Limits(10, 10), seen_.SendAll());
   EXPECT_THAT(seen_.calls, ElementsAre("a2"));
+}
+
+TEST_F(Claim, ReadsNoCallThatIsNotAdmitted) {
+  AddAgent("a");
+  AddCalls("a", 4, "a");
+  Query("ALTER VIEW webhook_source RENAME TO whole_source");
+  Query(
+      "CREATE VIEW webhook_source AS SELECT * FROM whole_source "
+      "WHERE 1 / (SELECT count(*) - (call_id = 'a2')::int FROM agents) > 0");
+  Judge judge = JudgeBy(seen_.SendAll());
+  judge.admit = [](const Candidate& candidate) -> std::variant<Leave, Read, Finish> {
+    EXPECT_EQ(candidate.call, nullptr);
+    EXPECT_NE(candidate.settings, nullptr);
+    if (candidate.call_id == "a2") return Leave{};
+    if (candidate.call_id == "a3") return Finish{Outcome::kInvalidUrl, "", "no"};
+    return Read{};
+  };
+  const auto claimed = std::get<Claimed>(dispatcher_.Claim(session_, Limits(10, 10), judge));
+  EXPECT_THAT(seen_.calls, ElementsAre("a1", "a4"));
+  EXPECT_THAT(claimed.sent, SizeIs(2));
+  EXPECT_THAT(claimed.finished, SizeIs(1));
+  EXPECT_EQ(Value("SELECT string_agg(call_id, ',') FROM webhook_outbox"), "a2");
+  EXPECT_EQ(Value("SELECT call_id FROM webhook_deliveries WHERE outcome = 'invalid_url'"), "a3");
+}
+
+// Many agents may share an endpoint that has few slots free.
+TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
+  for (const char* agent : {"a", "b", "c", "d"}) {
+    AddAgent(agent);
+    AddCalls(agent, 4, agent);
+  }
+  Judge judge = JudgeBy(seen_.SendAll());
+  int slots = 0;
+  judge.admit = [&](const Candidate&) -> std::variant<Leave, Read, Finish> {
+    if (slots == 0) return Leave{};
+    --slots;
+    return Read{};
+  };
+  AgentId after;
+  for (int claims = 0; claims < 4; ++claims) {
+    slots = 2;
+    after = std::get<Claimed>(dispatcher_.Claim(session_, Limits(4, 1, after), judge)).last_agent;
+  }
+  EXPECT_THAT(seen_.agents, ElementsAre("a", "b", "c", "d", "a", "b", "c", "d"));
+  EXPECT_EQ(std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 1, AgentId("a")), judge)).last_agent,
+            AgentId("c"))
+      << "none of b and c was admitted: d and a have their turn";
+}
+
+TEST_F(Claim, TellsTheJudgeToForgetWhateverWasNotClaimed) {
+  AddAgent("a");
+  AddCalls("a", 3, "a");
+  int forgotten = 0;
+  Judge judge = JudgeBy([](const Candidate&) { return Leave{}; });
+  judge.forget = [&] { ++forgotten; };
+  std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 2), judge));
+  EXPECT_EQ(forgotten, 1) << "all were left";
+  judge.decide = [](const Candidate&) { return Send{"https://example.com"}; };
+  std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 2), judge));
+  EXPECT_EQ(forgotten, 1) << "claimed";
+  Query("ALTER TABLE webhook_deliveries ADD CONSTRAINT no_more CHECK (call_id <> 'a3') NOT VALID");
+  EXPECT_THROW(dispatcher_.Claim(session_, Limits(2, 2), judge), Refused);
+  EXPECT_EQ(forgotten, 2) << "refused";
 }
 
 TEST_F(Claim, LeavesEverythingWhenTheJudgeThrows) {

@@ -12,8 +12,8 @@ using ::testing::SizeIs;
 
 class ClaimSources : public StoreTest {
  protected:
-  Claimed ClaimWith(const ClaimLimits& limits, const Judge& judge) {
-    return std::get<Claimed>(dispatcher_.Claim(session_, limits, judge));
+  Claimed ClaimWith(const ClaimLimits& limits, const Decide& decide) {
+    return std::get<Claimed>(dispatcher_.Claim(session_, limits, decide));
   }
 
   // Without compression, as a recording's transcript would be: each `bytes` long.
@@ -133,7 +133,7 @@ TEST_F(ClaimSources, StopAtTheLimitOfBytes) {
     shown += static_cast<std::int64_t>(candidate.call->analysis.interests_and_needs->size());
     return Send{""};
   });
-  EXPECT_EQ(claimed.candidates, 5) << "four make 20 MiB, the fifth passes the limit";
+  EXPECT_THAT(claimed.sent, SizeIs(5)) << "four make 20 MiB, the fifth passes the limit";
   EXPECT_EQ(shown / kMiB, 25);
   EXPECT_TRUE(claimed.more);
   EXPECT_EQ(claimed.last_agent, AgentId("a"));
@@ -166,7 +166,7 @@ TEST_F(ClaimSources, CountTextAndNotWhatItTakesOnDisk) {
   ClaimLimits limits = Limits(100, 100);
   limits.max_bytes = 10'000'000;
   Seen seen;
-  EXPECT_EQ(ClaimWith(limits, seen.SendAll()).candidates, 10);
+  EXPECT_THAT(ClaimWith(limits, seen.SendAll()).sent, SizeIs(10));
 }
 
 // A platform's own view may raise an error for a row.

@@ -136,10 +136,13 @@ void Run(int rows, int batch, bool long_transaction) {
   limits.max_rows = batch;
   limits.per_agent = 50;
   std::int64_t bytes = 0;
-  const Judge judge = [&](const Candidate& candidate) -> Verdict {
-    bytes += static_cast<std::int64_t>(candidate.call->analysis.summary->size());
-    return Send{"https://host77.example.com/hook"};
-  };
+  const Judge judge = {.admit = [](const Candidate&) { return Read{}; },
+                       .decide =
+                           [&](const Candidate& candidate) {
+                             bytes += static_cast<std::int64_t>(candidate.call->analysis.summary->size());
+                             return Send{"https://host77.example.com/hook"};
+                           },
+                       .forget = [] {}};
   const auto claim = [&] {
     for (std::size_t i = 15; ++claim_id.bytes[i] == 0; --i) {
     }

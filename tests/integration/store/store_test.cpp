@@ -70,6 +70,10 @@ Claimed Starter::ClaimAll(Session& session, int rows) {
   return std::get<Claimed>(std::move(result));
 }
 
+Judge JudgeBy(Decide decide) {
+  return {.admit = [](const Candidate&) { return Read{}; }, .decide = std::move(decide), .forget = [] {}};
+}
+
 ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
   ClaimLimits limits;
   limits.max_rows = max_rows;
@@ -78,7 +82,7 @@ ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
   return limits;
 }
 
-Judge Seen::SendAll() {
+Decide Seen::SendAll() {
   return [this](const Candidate& candidate) -> Verdict {
     calls.emplace_back(candidate.call_id);
     agents.emplace_back(candidate.agent_id);

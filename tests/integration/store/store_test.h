@@ -38,6 +38,12 @@ class StoreTest : public ::testing::Test {
   Session session_;
 };
 
+using Verdict = std::variant<Leave, Send, Finish>;
+using Decide = std::function<Verdict(const Candidate&)>;
+
+// Admits every row.
+Judge JudgeBy(Decide decide);
+
 // One start of a dispatcher, as the claim thread sees itself.
 class Starter {
  public:
@@ -48,6 +54,9 @@ class Starter {
   ClaimId NextClaimId();
 
   std::variant<Claimed, InDoubt> Claim(Session& session, const ClaimLimits& limits, const Judge& judge);
+  std::variant<Claimed, InDoubt> Claim(Session& session, const ClaimLimits& limits, const Decide& decide) {
+    return Claim(session, limits, JudgeBy(decide));
+  }
   // Claims up to `rows` and judges each Send; fails the test when the claim is in doubt.
   Claimed ClaimAll(Session& session, int rows = 100);
 
@@ -59,11 +68,11 @@ class Starter {
 
 ClaimLimits Limits(int max_rows, int per_agent, AgentId after = {});
 
-// Judges every row Send, and writes down what it saw.
+// Decides to send every row, and writes down what it saw.
 struct Seen {
   std::vector<std::string> calls;
   std::vector<std::string> agents;
-  Judge SendAll();
+  Decide SendAll();
 };
 
 DeliveryKey KeyOf(const Claimed& claimed, std::size_t row = 0);

@@ -17,8 +17,10 @@ AgentId Agent(int number) { return AgentId("agent-" + std::to_string(number)); }
 std::optional<Admission::Ticket> Admit(Admission& admission, int agent, const std::string& endpoint,
                                        SteadyTime now = kStart, std::int64_t bytes = 1) {
   Admission::Ticket ticket;
-  if (!admission.TryAdmit(Agent(agent), endpoint, bytes, now, ticket)) return std::nullopt;
-  return ticket;
+  if (!admission.TryAdmit(Agent(agent), endpoint, now, ticket)) return std::nullopt;
+  if (admission.TryHoldBody(ticket, bytes)) return ticket;
+  admission.Release(ticket, /*counts=*/false, now);
+  return std::nullopt;
 }
 
 int AllowedFor(const Admission::Room& room, int agent, int otherwise) {
