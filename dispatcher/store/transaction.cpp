@@ -51,6 +51,7 @@ bool IsOfTheConnection(std::string_view sqlstate) {
                                                            "25P03",  // idle in transaction for too long
                                                            "0A000",  // a prepared statement's view changed
                                                            "26000",  // a prepared statement is not there
+                                                           "42P05",  // another's is there
                                                        });
 }
 
@@ -81,8 +82,9 @@ Transaction::Transaction(Session& session, const char* settings, std::chrono::se
   state_.prepared.clear();
   ++state_.number;
   Begin(settings);
-  // A pooler lends its clients' connections numbers of its own.
-  state_.direct = Exec("SELECT pg_backend_pid()")[0][0].as<int>() == state_.connection->backendpid();
+  // A pooler gives its clients numbers of its own.
+  state_.direct =
+      !state_.is_pooled && Exec("SELECT pg_backend_pid()")[0][0].as<int>() == state_.connection->backendpid();
 }
 
 Transaction::~Transaction() { RollBack(); }
@@ -154,6 +156,7 @@ void Transaction::Translate() {
       RollBack();
       throw Refused(message, error.sqlstate());
     }
+    if (error.sqlstate() == "26000" || error.sqlstate() == "42P05") state_.is_pooled = true;
     if (IsOfTheConnection(error.sqlstate())) {
       DropConnection();
     } else {

@@ -20,7 +20,8 @@ struct Session::State {
   DatabaseOptions options;
   std::unique_ptr<pqxx::connection> connection;  // none: connect first
   std::uint64_t number = 0;
-  bool direct = false;  // the connection leads to the server itself and not to a pooler
+  bool direct = false;     // the connection leads to the server itself and not to a pooler
+  bool is_pooled = false;  // it looked as if it did, and then a prepared statement was gone
   std::unordered_map<const char*, std::string> prepared;  // the connection's, by the statement's text
   Watchdog watchdog;
 };

@@ -1,22 +1,14 @@
 #include "tests/support/private_postgres.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <libpq-fe.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
@@ -31,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kStartLimit = std::chrono::seconds(60);
-constexpr auto kStopLimit = std::chrono::seconds(60);
 constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has nothing else to wait on
 
 // POSTCALL_TEST_POSTGRES_BIN, or the newest that Debian's packages installed.
@@ -49,19 +40,6 @@ fs::path FindBinaries() {
   }
   if (newest.empty()) throw std::runtime_error("no PostgreSQL server: set POSTCALL_TEST_POSTGRES_BIN");
   return newest;
-}
-
-std::uint16_t FreePort() {
-  const FileDescriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    throw std::runtime_error("no free TCP port");
-  }
-  return ntohs(address.sin_port);
 }
 
 // In memory where there is plenty: hundreds of small databases are mostly files made and removed.
@@ -93,26 +71,6 @@ void RemoveAbandonedFolders(const fs::path& parent) {
   }
 }
 
-struct User {
-  uid_t uid;
-  gid_t gid;
-};
-
-User ServerUser() {
-  if (::geteuid() != 0) return {::geteuid(), ::getegid()};
-  for (const char* name : {"postgres", "nobody"}) {
-    if (const passwd* entry = ::getpwnam(name)) return {entry->pw_uid, entry->pw_gid};
-  }
-  throw std::runtime_error("no user to run PostgreSQL as");
-}
-
-std::string ReadFile(const fs::path& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 PrivatePostgres::PrivatePostgres(PostgresOptions options)
@@ -124,16 +82,12 @@ PrivatePostgres::PrivatePostgres(PostgresOptions options)
   folder_ = name;
   lock_ = LockFolder(folder_);
   try {
-    const User user = ServerUser();
-    if (::chown(folder_.c_str(), user.uid, user.gid) != 0) throw std::runtime_error("chown " + name);
-
-    Launch({(binaries_ / "initdb").string(), "--pgdata=" + (folder_ / "data").string(), "--username=postgres",
-            "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
-           "initdb.log");
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    if (status != 0) throw std::runtime_error("initdb failed: " + ReadFile(folder_ / "initdb.log"));
+    GiveToServerUser(folder_);
+    ServerProcess initdb(
+        {(binaries_ / "initdb").string(), "--pgdata=" + (folder_ / "data").string(), "--username=postgres",
+         "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+        folder_, "initdb.log");
+    if (initdb.Wait() != 0) throw std::runtime_error("initdb failed: " + ReadFile(folder_ / "initdb.log"));
 
     // Another process may take the port between our look and the server's bind.
     for (int attempt = 1;; ++attempt) {
@@ -174,12 +128,12 @@ void PrivatePostgres::Start() {
     set("full_page_writes=off");
   }
   for (const std::string& setting : options_.settings) set(setting);
-  Launch(words, "postgres.log");
+  server_ = std::make_unique<ServerProcess>(words, folder_, "postgres.log");
 
   const SteadyTime deadline = Steady::now() + kStartLimit;
   while (::PQping(Url().c_str()) != PQPING_OK) {
     int status = 0;
-    if (HasEnded(status)) throw std::runtime_error("PostgreSQL did not start: " + log());
+    if (server_->HasEnded(status)) throw std::runtime_error("PostgreSQL did not start: " + log());
     if (Steady::now() >= deadline) {
       Stop(StopMode::kImmediate);
       throw std::runtime_error("PostgreSQL did not become ready: " + log());
@@ -189,61 +143,12 @@ void PrivatePostgres::Start() {
 }
 
 void PrivatePostgres::Stop(StopMode how) {
-  if (pid_ <= 0) return;
-  ::kill(pid_, how == StopMode::kFast ? SIGINT : SIGQUIT);
-  SteadyTime deadline = Steady::now() + kStopLimit;
-  int status = 0;
-  while (!HasEnded(status)) {
-    if (Steady::now() >= deadline) {
-      ::kill(pid_, SIGKILL);
-      deadline += kStopLimit;
-    }
-    std::this_thread::sleep_for(kPause);
-  }
+  if (server_) server_->End(how == StopMode::kFast ? SIGINT : SIGQUIT);
 }
 
 void PrivatePostgres::Restart(StopMode how) {
   Stop(how);
   Start();
-}
-
-bool PrivatePostgres::HasEnded(int& status) {
-  if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
-  pid_ = -1;
-  return true;
-}
-
-void PrivatePostgres::Launch(const std::vector<std::string>& words, const char* log_name) {
-  // Everything that allocates happens before the fork: this process may have threads.
-  std::vector<std::string> copies = words;
-  std::vector<char*> argv;
-  argv.reserve(copies.size() + 1);
-  for (std::string& word : copies) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  const std::string log_path = (folder_ / log_name).string();
-  const std::string folder = folder_.string();
-  const User user = ServerUser();
-  const bool drop_rights = ::geteuid() == 0;
-
-  const pid_t child = ::fork();
-  if (child < 0) throw std::runtime_error("fork");
-  if (child == 0) {
-    if (drop_rights && (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0)) {
-      ::_exit(126);
-    }
-    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // a test that dies leaves no server behind
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::setpgid(0, 0);  // Ctrl-C is for the test, which then ends the server
-    const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (::chdir(folder.c_str()) != 0 || log < 0) ::_exit(126);
-    ::dup2(log, STDOUT_FILENO);
-    ::dup2(log, STDERR_FILENO);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  pid_ = child;
 }
 
 std::string PrivatePostgres::Url(const std::string& database, const std::string& user) const {

@@ -3,14 +3,14 @@
 // start it on a thread that outlives it, for the server ends with the thread that started it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/handle.h"
+#include "tests/support/server_process.h"
 
 namespace postcall::test {
 
@@ -52,7 +52,7 @@ class PrivatePostgres {
   // One statement as the superuser, outside of a transaction; the first column of its first row, or empty.
   std::string Execute(const std::string& statement, const std::string& database = "postgres") const;
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return server_->pid(); }
   std::uint16_t port() const { return port_; }
   // Where the socket is.
   std::string folder() const { return folder_.string(); }
@@ -60,8 +60,6 @@ class PrivatePostgres {
 
  private:
   std::string NewDatabase(const std::string& copy_of);  // returns its name
-  void Launch(const std::vector<std::string>& words, const char* log_name);
-  bool HasEnded(int& status);
   void RemoveFolder();
 
   PostgresOptions options_;
@@ -69,7 +67,7 @@ class PrivatePostgres {
   std::filesystem::path folder_;
   FileDescriptor lock_;  // tells other processes that the folder is in use
   std::uint16_t port_ = 0;
-  pid_t pid_ = -1;
+  std::unique_ptr<ServerProcess> server_;
   int databases_ = 0;
   std::string migrated_database_;  // what CreateMigratedDatabase copies, for to migrate takes longer
 };

@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 class Connecting : public StoreTest {
  protected:
@@ -157,6 +158,50 @@ TEST(DatabaseUrl, IsRefusedWithoutQuotingAnythingWhenThePasswordSplitsIt) {
     Session session({.url = url, .application_name = "x"});
     EXPECT_THROW(Beat(session, Starter().id(), "label"), Unavailable);
   }
+}
+
+// Through a pooler there are none: see pgbouncer_test.cpp.
+class PreparedStatements : public StoreTest {
+ protected:
+  int Prepared() {
+    Transaction transaction(session_);
+    return transaction.Exec("SELECT count(*) FROM pg_prepared_statements")[0][0].as<int>();
+  }
+};
+
+TEST_F(PreparedStatements, AreMadeOnceADirectConnection) {
+  AddAgent("a");
+  AddCalls("a", 4, "a");
+  Starter dispatcher;
+  dispatcher.ClaimAll(session_, 2);
+  const int prepared = Prepared();
+  EXPECT_GE(prepared, 4);
+  dispatcher.ClaimAll(session_, 2);
+  EXPECT_EQ(Prepared(), prepared) << "prepared once";
+}
+
+// Of a platform's own view, while the dispatcher runs.
+// So it would be with a pooler that passes the server's process id on.
+TEST_F(PreparedStatements, AreGivenUpWhenTheyGetLost) {
+  AddAgent("a");
+  AddCalls("a", 4, "a");
+  Starter dispatcher;
+  dispatcher.ClaimAll(session_, 2);
+  Transaction(session_).Exec("DEALLOCATE ALL");
+  EXPECT_THROW(dispatcher.ClaimAll(session_, 1), Unavailable);
+  EXPECT_THAT(dispatcher.ClaimAll(session_, 2).sent, SizeIs(2));
+  EXPECT_EQ(Prepared(), 0);
+}
+
+TEST_F(PreparedStatements, AreMadeAnewWhenAViewWasReplaced) {
+  AddAgent("a");
+  AddCalls("a", 4, "a");
+  Starter dispatcher;
+  dispatcher.ClaimAll(session_, 2);
+  Query("ALTER VIEW webhook_agents RENAME TO first_agents");
+  Query("CREATE VIEW webhook_agents AS SELECT id::varchar(100), name, settings FROM agents");
+  EXPECT_THROW(dispatcher.ClaimAll(session_, 1), Unavailable) << "the plan's result has another type now";
+  EXPECT_THAT(dispatcher.ClaimAll(session_, 2).sent, SizeIs(2)) << "on a new connection";
 }
 
 }  // namespace
