@@ -1,6 +1,7 @@
 // Nothing twice, nothing lost: what the endpoint saw against what the log says, whatever ends the process.
 #include <csignal>
 
+#include "tests/support/pgbouncer.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
@@ -81,6 +82,25 @@ TEST_F(AtMostOnce, ThreeDispatchersShareTheWork) {
   ExpectNoCallTwice();
   ExpectOneRowEach(3000);
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 3000}}));
+}
+
+TEST_F(AtMostOnce, TwoDispatchersThroughPgBouncerInTransactionMode) {
+  const PgBouncer pgbouncer(SharedPostgres(), 3);
+  const std::string url = pgbouncer.Url(platform_.Value("SELECT current_database()"));
+  for (int agent = 1; agent <= 20; ++agent) {
+    platform_.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/ok"));
+  }
+  const Service first(Run({"--database-url", url}));
+  const Service second(Run({"--database-url", url}));
+  platform_.CompleteCallsOfAgents("agent-", 20, "call-", 1000);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1000}}));
+  EXPECT_EQ(endpoint_.ledger().Requests().size(), 1000u);
+  ExpectNoCallTwice();
+  EXPECT_EQ(platform_.Value("SELECT unaccounted FROM webhook_reconciliation"), "0");
+  for (const Service* service : {&first, &second}) {
+    EXPECT_EQ(service->log().find("error"), std::string::npos) << service->log();
+  }
 }
 
 TEST_F(AtMostOnce, SigtermFinishesWhatIsInFlightRecordsItAndLeavesTheRest) {
