@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <new>
+#include <string_view>
 
 namespace postcall::http {
 namespace {
@@ -36,6 +37,17 @@ std::string ConnectTo(const address& to, std::uint16_t port) {
   return "::" + text + ":" + std::to_string(port);
 }
 
+// What tells a connection from all others that are open.
+std::string Ends(const char* peer, int peer_port, const char* local, int local_port) {
+  std::string ends = peer;
+  ends += ' ';
+  ends += std::to_string(peer_port);
+  ends += ' ';
+  ends += local;
+  ends += ' ';
+  return ends += std::to_string(local_port);
+}
+
 SSL* TlsSession(CURL* easy) {
   curl_tlssessioninfo* session = nullptr;
   curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session);
@@ -45,18 +57,19 @@ SSL* TlsSession(CURL* easy) {
 }  // namespace
 
 Attempt::Attempt(AttemptContext& context, Transfer& owner, const PostRequest& request,
-                 const boost::asio::ip::address& address, bool rehearsal)
+                 const boost::asio::ip::address& address, Manner manner)
     : context_(context),
       owner_(owner),
       request_(request),
       address_(address),
-      rehearsal_(rehearsal),
+      rehearsal_(manner.rehearsal),
       headers_(MakeHeaderList(request.headers)),
       connect_to_(curl_slist_append(nullptr, ConnectTo(address, request.url.port).c_str())),
       easy_(curl_easy_init()) {
   if (!easy_ || !connect_to_) throw std::bad_alloc();
   CURL* easy = easy_.get();
   SetRequestOptions(easy, request.url);
+  if (manner.fresh_connection) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, this);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_.data());
   curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to_.get());
@@ -91,13 +104,13 @@ void Attempt::SetCallbacks() {
   };
   curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, +set_up_tls);
   curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, this);
-  constexpr auto before_request = [](void* self, char*, char*, int, int) {
-    return static_cast<Attempt*>(self)->BeforeRequest();
+  constexpr auto before_request = [](void* self, char* peer, char* local, int peer_port, int local_port) {
+    return static_cast<Attempt*>(self)->BeforeRequest(Ends(peer, peer_port, local, local_port));
   };
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, +before_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
-  constexpr auto on_header = [](char*, std::size_t size, std::size_t count, void* self) {
-    return static_cast<Attempt*>(self)->OnHeader(size * count);
+  constexpr auto on_header = [](char* line, std::size_t size, std::size_t count, void* self) {
+    return static_cast<Attempt*>(self)->OnHeader(line, size * count);
   };
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, +on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
@@ -135,6 +148,7 @@ curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
   }
   const int fd = ::socket(to.family, to.socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to.protocol);
   if (fd < 0) seen_.socket_error = errno;
+  opened_fd_ = fd;
   return fd;
 }
 
@@ -167,7 +181,7 @@ int Attempt::VerifyCertificates(X509_STORE_CTX* chain, void* context) {
 }
 
 // libcurl is about to send the request: the first time, or again.
-int Attempt::BeforeRequest() {
+int Attempt::BeforeRequest(const std::string& ends) {
   if (seen_.sent_at) {
     seen_.second_send = true;
     return CURL_PREREQFUNC_ABORT;
@@ -186,6 +200,12 @@ int Attempt::BeforeRequest() {
     SSL_set_msg_callback(session, &Attempt::OnTlsMessage);
     SSL_set_msg_callback_arg(session, &context_);
   }
+  if (!seen_.connection_reused) {
+    context_.sockets.Note(opened_fd_, ends);
+  } else if (SomethingIsUnread(ends, session)) {
+    seen_.stale = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
   if (rehearsal_ || abandoned_) return CURL_PREREQFUNC_ABORT;
   if (now >= request_.send_before) {
     seen_.too_late = true;
@@ -193,6 +213,16 @@ int Attempt::BeforeRequest() {
   }
   seen_.sent_at = now;
   return CURL_PREREQFUNC_OK;
+}
+
+// On a connection that was kept, nothing is expected: it is the endpoint's goodbye, or what would be taken
+// for the answer to a request that it has not seen. libcurl looks only whether the socket is closed, for
+// which a TLS goodbye still counts as alive.
+bool Attempt::SomethingIsUnread(const std::string& ends, SSL* session) const {
+  if (session != nullptr && SSL_has_pending(session) != 0) return true;
+  char byte = 0;
+  return ::recv(context_.sockets.Find(ends), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+         (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 void Attempt::OnReadable(int fd) {
@@ -220,9 +250,16 @@ void Attempt::NoteCertificate(const X509* certificate) {
   seen_.certificate_ends_at = DatabaseTime(std::chrono::seconds(::timegm(&ends)));
 }
 
+bool Attempt::OnSendingOnly() {
+  if (has_final_head_) seen_.answered = true;
+  return seen_.answered;
+}
+
 // Returning less than `size` ends the transfer.
-std::size_t Attempt::OnHeader(std::size_t size) {
+std::size_t Attempt::OnHeader(const char* line, std::size_t size) {
   NoteFirstByte();
+  const std::string_view text(line, size);
+  if ((text == "\r\n" || text == "\n") && Status()) has_final_head_ = true;
   seen_.header_bytes += size;
   return seen_.header_bytes > kMaxHeaderBytes ? 0 : size;
 }

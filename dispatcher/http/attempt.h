@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "dispatcher/egress/policy.h"
 #include "dispatcher/http/ca_store.h"
+#include "dispatcher/http/connection_sockets.h"
 #include "dispatcher/http/post.h"
 #include "dispatcher/http/request_options.h"
 
@@ -35,6 +36,7 @@ struct AttemptContext {
   std::size_t response_body_bytes;
   // Whose connection it is at the moment, by TLS context: each connection has its own, and outlives attempts.
   std::unordered_map<const SSL_CTX*, Attempt*> by_tls = {};
+  ConnectionSockets sockets = {};
 };
 
 // What was seen of an attempt, as it happened.
@@ -46,7 +48,9 @@ struct Seen {
   bool connection_reused = false;
   std::optional<DatabaseTime> certificate_ends_at;
 
+  bool answered = false;     // the answer is complete, though part of the request may still be to be sent
   bool blocked = false;      // the policy forbids the address
+  bool stale = false;        // something was unread on the connection that was kept; nothing was sent
   bool too_late = false;     // ready only when send_before had passed; nothing was sent
   bool second_send = false;  // libcurl wanted to send again and was stopped
   int socket_error = 0;      // errno of making the socket
@@ -58,10 +62,14 @@ struct Seen {
 
 class Attempt {
  public:
-  // `request` outlives the attempt. A rehearsal ends where the request would be sent.
-  // Throws std::bad_alloc.
+  struct Manner {
+    bool rehearsal = false;         // ends where the request would be sent
+    bool fresh_connection = false;  // takes none that was kept
+  };
+
+  // `request` outlives the attempt. Throws std::bad_alloc.
   Attempt(AttemptContext& context, Transfer& owner, const PostRequest& request,
-          const boost::asio::ip::address& address, bool rehearsal);
+          const boost::asio::ip::address& address, Manner manner);
   ~Attempt();
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
@@ -88,13 +96,18 @@ class Attempt {
   // whole.
   void OnReadable(int fd);
 
+  // libcurl waits for the socket to be writable and for nothing else: it has the whole answer. True when that
+  // is the final one, so that the attempt is over, which libcurl finds only once all of the request is sent.
+  bool OnSendingOnly();
+
  private:
   void SetCallbacks();
 
   curl_socket_t OpenSocket(const curl_sockaddr& to);
   CURLcode SetUpTls(SSL_CTX* context);
-  int BeforeRequest();
-  std::size_t OnHeader(std::size_t size);
+  int BeforeRequest(const std::string& ends);
+  bool SomethingIsUnread(const std::string& ends, SSL* session) const;
+  std::size_t OnHeader(const char* line, std::size_t size);
   std::size_t OnBody(const char* bytes, std::size_t size);
   void NoteFirstByte();
   void NoteCertificate(const X509* certificate);
@@ -111,6 +124,8 @@ class Attempt {
   const boost::asio::ip::address address_;
   const bool rehearsal_;
   bool abandoned_ = false;
+  bool has_final_head_ = false;
+  int opened_fd_ = -1;
   Seen seen_;
   const SSL_CTX* tls_ = nullptr;  // none without TLS
   CurlList headers_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdlib>
 #include <deque>
 #include <list>
 #include <stdexcept>
@@ -31,6 +32,7 @@ constexpr std::size_t kStartsPerTurn = 64;
 constexpr std::size_t kClosesPerTurn = 64;
 
 void InitCurl() {
+  ::unsetenv("SSLKEYLOGFILE");  // libcurl would write the keys of every TLS session there
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (initialised != CURLE_OK) throw std::runtime_error("libcurl cannot be initialised");
 }

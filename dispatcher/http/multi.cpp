@@ -32,6 +32,7 @@ bool Multi::Add(Attempt& attempt) {
 }
 
 void Multi::Remove(Attempt& attempt) {
+  std::erase(answered_, &attempt);
   curl_multi_remove_handle(multi_.get(), attempt.easy());
   --attempts_;
   used_at_ = Steady::now();
@@ -39,9 +40,7 @@ void Multi::Remove(Attempt& attempt) {
 
 void Multi::OnDue() {
   due_ = SteadyTime::max();
-  int running = 0;
-  curl_multi_socket_action(multi_.get(), CURL_SOCKET_TIMEOUT, 0, &running);
-  TakeFinished();
+  Act(CURL_SOCKET_TIMEOUT, 0);
 }
 
 void Multi::OnReady(int fd, SocketWatch::Readiness readiness, void* tag) {
@@ -50,6 +49,10 @@ void Multi::OnReady(int fd, SocketWatch::Readiness readiness, void* tag) {
   if (readiness.readable) events |= CURL_CSELECT_IN;
   if (readiness.writable) events |= CURL_CSELECT_OUT;
   if (readiness.error) events |= CURL_CSELECT_ERR;
+  Act(fd, events);
+}
+
+void Multi::Act(int fd, int events) {
   int running = 0;
   curl_multi_socket_action(multi_.get(), fd, events, &running);
   TakeFinished();
@@ -60,6 +63,11 @@ void Multi::TakeFinished() {
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
     const CURLcode code = message->data.result;
     Attempt::Of(message->easy_handle)->owner().OnAttemptOver(code);
+  }
+  while (!answered_.empty()) {
+    Attempt& attempt = *answered_.back();
+    answered_.pop_back();
+    attempt.owner().OnAttemptOver(CURLE_OK);
   }
 }
 
@@ -73,6 +81,9 @@ void Multi::CloseStale() {
 
 int Multi::SetSocket(CURL* easy, curl_socket_t socket, int what, void* self, void*) {
   auto* multi = static_cast<Multi*>(self);
+  if (what == CURL_POLL_OUT && Attempt::Of(easy)->OnSendingOnly()) {
+    multi->answered_.push_back(Attempt::Of(easy));
+  }
   if (what == CURL_POLL_REMOVE) {
     multi->watch_.Remove(*multi, socket);
   } else {

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include <cstddef>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/handle.h"
@@ -39,6 +40,7 @@ class Multi final : public SocketWatch::Owner {
   void CloseStale();
 
  private:
+  void Act(int fd, int events);
   void TakeFinished();
   static int SetSocket(CURL* easy, curl_socket_t socket, int what, void* self, void*);
   static int SetTimer(CURLM*, long milliseconds, void* self);
@@ -49,6 +51,7 @@ class Multi final : public SocketWatch::Owner {
   const std::size_t max_connections_;
   SteadyTime due_ = SteadyTime::max();
   std::size_t attempts_ = 0;
+  std::vector<Attempt*> answered_;  // within Act: those that are over before libcurl says so
   SteadyTime used_at_;
   bool clean_ = true;
   Handle<CURLM, curl_multi_cleanup> multi_;

@@ -52,7 +52,9 @@ void Transfer::StartAttempt() {
   untried_.pop_back();
   ++attempts_;
   try {
-    attempt_ = std::make_unique<Attempt>(context_.attempts, *this, request_, address, rehearsal_);
+    attempt_ = std::make_unique<Attempt>(context_.attempts, *this, request_, address,
+                                         Attempt::Manner{rehearsal_, fresh_connection_});
+    fresh_connection_ = false;
     running_ = multi_.Add(*attempt_);
   } catch (const std::bad_alloc&) {
     attempt_.reset();
@@ -74,6 +76,11 @@ void Transfer::OnAttemptOver(CURLcode code) {
   if (Steady::now() >= deadline_) return OnDeadline();
   // It could not be sent in time any more, so the deadline is near, and ends it.
   if (seen.too_late) return;
+  if (seen.stale) {
+    untried_.push_back(attempt_->address());
+    fresh_connection_ = true;
+    return context_.start_soon(*this);
+  }
 
   PostResult verdict = JudgeEnd(*attempt_, code);
   if (rehearsal_ && seen.ready_at) verdict = JudgeRehearsal(*attempt_);
@@ -82,9 +89,21 @@ void Transfer::OnAttemptOver(CURLcode code) {
       verdict.result.outcome == Outcome::kConnectError || verdict.result.outcome == Outcome::kTlsError;
   if (failed_early && !untried_.empty()) {
     context_.resolver.MoveToBack(request_.url.host, attempt_->address());
+    KeepFurthest(std::move(verdict));
     return context_.start_soon(*this);
   }
+  if (failed_early && furthest_) {
+    KeepFurthest(std::move(verdict));
+    attempt_ = std::move(furthest_->attempt);
+    verdict = std::move(furthest_->verdict);
+  }
   End(std::move(verdict));
+}
+
+// Which address fails last is chance; the one that let us come furthest tells what is wrong.
+void Transfer::KeepFurthest(PostResult verdict) {
+  if (furthest_ && furthest_->verdict.result.reached > verdict.result.reached) return;
+  furthest_ = Failure{std::move(attempt_), std::move(verdict)};
 }
 
 void Transfer::OnSlowConnect(int attempt) {

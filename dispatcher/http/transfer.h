@@ -59,8 +59,14 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool closing() const { return running_; }
 
  private:
+  struct Failure {
+    std::unique_ptr<Attempt> attempt;
+    PostResult verdict;
+  };
+
   void OnAddresses(const Addresses& addresses);
   void EndAttempt();
+  void KeepFurthest(PostResult verdict);
   void End(PostResult result);
   PhaseTimes Times(SteadyTime now) const;
 
@@ -73,7 +79,9 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   const SteadyTime deadline_;
   std::optional<SteadyTime> looked_up_at_;  // none when there was nothing to look up
   Addresses untried_;                       // the next one last
+  bool fresh_connection_ = false;           // the kept connections to the next address are not to be trusted
   std::unique_ptr<Attempt> attempt_;
+  std::optional<Failure> furthest_;  // of the attempts before, while all of them failed
   int attempts_ = 0;
   bool running_ = false;  // libcurl has the attempt
   bool over_ = false;

@@ -82,8 +82,16 @@ std::string Printable(std::string text) {
   return text;
 }
 
+// The address may be an internal one that the operator allowed (CONTRACT §4: never in an error).
+std::string WithoutAddress(std::string text, const std::string& address) {
+  for (std::size_t at = text.find(address); at != std::string::npos; at = text.find(address, at)) {
+    text.replace(at, address.size(), "the endpoint");
+  }
+  return text;
+}
+
 std::string TlsSentence(const Attempt& attempt, CURLcode code) {
-  const std::string detail = Printable(attempt.ErrorText());
+  const std::string detail = WithoutAddress(Printable(attempt.ErrorText()), attempt.address().to_string());
   return "The TLS handshake failed: " + (detail.empty() ? curl_easy_strerror(code) : detail) + ".";
 }
 
@@ -111,7 +119,7 @@ std::string LostSentence(const Attempt& attempt, CURLcode code) {
 }
 
 PostResult JudgeAnswer(const Attempt& attempt, Reached reached) {
-  DeliveryResult facts = Facts(attempt, reached);
+  DeliveryResult facts = Facts(attempt, attempt.Status() ? reached : Reached::kResponseStarted);
   if (!facts.http_status) return Failed(std::move(facts), Outcome::kNetworkError, "The answer was not HTTP.");
   const int status = *facts.http_status;
   if (status / 100 == 2) {
@@ -119,7 +127,7 @@ PostResult JudgeAnswer(const Attempt& attempt, Reached reached) {
     return {std::move(facts), LocalFault::kNone};
   }
   std::string error = "The endpoint answered with status " + std::to_string(status);
-  error += status / 100 == 3 ? "; redirects are not followed." : ".";
+  error += status / 100 == 3 && status != 304 ? "; redirects are not followed." : ".";
   return Failed(std::move(facts), Outcome::kRejected, std::move(error));
 }
 
@@ -134,7 +142,7 @@ std::string InSeconds(std::chrono::milliseconds limit) {
 PostResult JudgeEnd(const Attempt& attempt, CURLcode code) {
   const Seen& seen = attempt.seen();
   if (seen.body_cut) return JudgeAnswer(attempt, Reached::kResponseStarted);
-  if (code == CURLE_OK) return JudgeAnswer(attempt, Reached::kResponseComplete);
+  if (code == CURLE_OK || seen.answered) return JudgeAnswer(attempt, Reached::kResponseComplete);
 
   const Reached reached = ReachedSoFar(attempt);
   if (seen.sent_at)

@@ -69,6 +69,32 @@ TEST(Address, ThatDoesNotConnectWithinTwoSecondsYieldsToTheNext) {
   EXPECT_EQ(endpoint.ledger().RequestCount(), 2U);
 }
 
+// On a machine without IPv6, every name that has both would otherwise be blamed for the wrong thing.
+TEST(Address, ThatCameFurthestSaysWhatFailed) {
+  const RefusingPort closed("127.0.0.1");
+  HostileEndpoint endpoint(
+      {.address = "127.0.0.2",
+       .port = closed.port(),
+       .tls = TlsOptions{.certificate = Authority().Issue({"two.test"}, Validity::Expired())},
+       .on_request = {}});
+  for (const std::vector<std::string>& order :
+       {std::vector<std::string>{"127.0.0.1", "127.0.0.2"}, {"127.0.0.2", "127.0.0.1"}}) {
+    NameServer names;
+    names.Script("two.test", NameAnswer::Addresses(order));
+    Poster poster({.name_servers = names.address()});
+    for (int post = 0; post < 2; ++post) {
+      const DeliveryResult result =
+          poster.Send("https://two.test:" + std::to_string(closed.port()) + "/").result;
+      EXPECT_EQ(result.outcome, Outcome::kTlsError);
+      EXPECT_EQ(result.reached, Reached::kConnected);
+      EXPECT_EQ(result.remote_address, "127.0.0.2");
+      EXPECT_THAT(result.error, HasSubstr("expired"));
+      EXPECT_TRUE(result.certificate_ends_at);
+      EXPECT_TRUE(result.times.connect);
+    }
+  }
+}
+
 TEST(Address, ThatIsTheLastHasTheRestOfTheTime) {
   const FullBacklog black_hole;
   NameServer names;
@@ -167,7 +193,7 @@ TEST(Address, IsCheckedAgainWhereTheSocketIsMade) {
                                 {},       {},       {}};
   const http::PostRequest request = Request(endpoint.Url());
   http::Transfer transfer(context, request, {}, false);
-  http::Attempt attempt(attempts, transfer, request, boost::asio::ip::make_address("127.0.0.1"), false);
+  http::Attempt attempt(attempts, transfer, request, boost::asio::ip::make_address("127.0.0.1"), {});
   EXPECT_EQ(curl_easy_perform(attempt.easy()), CURLE_COULDNT_CONNECT);
   EXPECT_TRUE(attempt.seen().blocked);
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
