@@ -41,29 +41,32 @@ ClaimLoop::ClaimLoop(const store::DatabaseOptions& database, DispatcherId dispat
       beat_(pulse.Add("claim")),
       spine_(std::move(spine)) {}
 
-ClaimLoop::~ClaimLoop() { Stop(/*all_recorded=*/false); }
+ClaimLoop::~ClaimLoop() { Stop(); }
 
 void ClaimLoop::Start() {
   thread_ = std::thread([this] { Run(); });
 }
 
-void ClaimLoop::Drain() {
+void ClaimLoop::Drain(SteadyTime deadline) {
+  session_.LimitBy(deadline);
   const std::lock_guard lock(mutex_);
   draining_ = true;
   woken_ = true;
   wake_.notify_one();
 }
 
-void ClaimLoop::Stop(bool all_recorded) {
+std::vector<ClaimedDeliveryPtr> ClaimLoop::Stop() {
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(stopping_, true)) return;
+    stopping_ = true;
     draining_ = true;
     wake_.notify_one();
   }
-  if (!thread_.joinable()) return;
-  thread_.join();
-  if (!all_recorded) return;
+  if (thread_.joinable()) thread_.join();
+  return std::exchange(to_confirm_, {});
+}
+
+void ClaimLoop::SignOff() {
   try {
     store::Unregister(session_, dispatcher_);
   } catch (const std::exception& error) {
@@ -222,8 +225,9 @@ void ClaimLoop::Settle(const store::InDoubt& doubt) {
     Pause(kAskFateAgain);
     const std::lock_guard lock(mutex_);
     if (stopping_) {
-      log::Error("stopped before a claim's fate was known, its calls will be marked unknown if it was made",
+      log::Error("stopped before a claim's fate was known, none of its calls was sent",
                  {{"claim", doubt.claimed.claim_id.get().ToString()}});
+      spine_.abandon(doubt.claimed);
       return;
     }
   }

@@ -30,9 +30,10 @@ class ClaimLoop {
  public:
   // What the spine does with a claim.
   struct Spine {
-    store::Judge judge;                                           // decides about each row, within the claim
-    std::function<void(const store::Claimed&)> send;              // the claim is committed and ours: send it
-    std::function<void(std::vector<ClaimedDeliveryPtr>)> resume;  // confirmed: send these now
+    store::Judge judge;                                  // decides about each row, within the claim
+    std::function<void(const store::Claimed&)> send;     // the claim is committed and ours: send it
+    std::function<void(const store::Claimed&)> abandon;  // may be ours, and there is no time to find out
+    std::function<void(std::vector<ClaimedDeliveryPtr>)> resume;       // confirmed: send these now
     std::function<void(const std::vector<ClaimedDeliveryPtr>&)> lost;  // no longer ours: these are never sent
   };
 
@@ -42,10 +43,12 @@ class ClaimLoop {
 
   void Start();
 
-  // Claims no more, and goes on with everything else. Any thread.
-  void Drain();
-  // Ends the thread; takes the dispatcher off the list of the living ones when `all_recorded`. Idempotent.
-  void Stop(bool all_recorded);
+  // Claims no more, and goes on with everything else until `deadline` at most. Any thread.
+  void Drain(SteadyTime deadline);
+  // Ends the thread. Returns those that still waited to be confirmed. Idempotent.
+  std::vector<ClaimedDeliveryPtr> Stop();
+  // Takes the dispatcher off the list of the living ones; after Stop.
+  void SignOff();
 
   // A slot became free. Any thread; cheap.
   void Wake();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/clock.h"
 #include "dispatcher/dispatch/admission.h"
@@ -31,11 +32,13 @@ struct ClaimedDelivery {
 
   std::shared_ptr<const Destination> destination;  // has a target
   std::string body;
+  std::vector<Header> signature;  // made when it is first handed to the network; none without a secret
   Admission::Ticket slot;
 
   ClockAnchor claimed;  // claimed_at by the database, and a steady moment that is not after it
   SteadyTime
       fence;  // the steady moment since which the row is known to be ours: the claim's or a confirmation's
+  bool confirmed = false;  // by a confirmation since the claim
 };
 
 using ClaimedDeliveryPtr = std::unique_ptr<ClaimedDelivery>;

@@ -1,6 +1,7 @@
 #include "dispatcher/dispatch/dispatcher.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <unordered_set>
 #include <utility>
 
@@ -16,6 +17,13 @@ constexpr auto kFenceHolds = std::chrono::seconds(10);
 
 // Agents whose parsed settings are remembered.
 constexpr std::size_t kMaxDestinations = 20'000;
+
+// A delivery that reaches the network later than this after its claim is confirmed first, once: otherwise too
+// little of the fence's 10 s might be left to connect in.
+constexpr auto kFenceIsFresh = std::chrono::seconds(1);
+
+// To sign so much takes about 0.1 ms; more is not done on a network thread.
+constexpr std::size_t kSignedByNetwork = std::size_t{64} * 1024;
 
 // How long claiming, or one endpoint, pauses after this machine ran out of something.
 constexpr auto kPauseAfterFault = std::chrono::seconds(1);
@@ -59,6 +67,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
                     .decide = [this](const store::Candidate& candidate) { return Decide(candidate); },
                     .forget = [this] { Forget(); }},
           .send = [this](const store::Claimed& claimed) { Send(claimed); },
+          .abandon = [this](const store::Claimed& claimed) { Abandon(claimed); },
           .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
           .lost = [this](const std::vector<ClaimedDeliveryPtr>& deliveries) { Lost(deliveries); },
       });
@@ -77,13 +86,21 @@ std::vector<store::Finished> Dispatcher::Stop() {
     const std::lock_guard lock(stop_mutex_);
     if (std::exchange(stopping_, true)) return {};
   }
-  const SteadyTime deadline = Steady::now() + kStopWithin;
-  claim_loop_->Drain();
-  admission_.WaitUntilEmpty(deadline);
+  const SteadyTime start = Steady::now();
+  claim_loop_->Drain(start + kDrainWithin);
+  recorder_->LimitBy(start + kStopWithin);
   housekeeper_->Stop();
+  admission_.WaitUntilEmpty(start + kDrainWithin);
+  const std::vector<ClaimedDeliveryPtr> unconfirmed = claim_loop_->Stop();
+  signer_.join();
   network_->Stop();
-  std::vector<store::Finished> unrecorded = recorder_->Stop(deadline);
-  claim_loop_->Stop(unrecorded.empty());
+  Lost(unconfirmed);
+  if (const int cut_off = admission_.in_flight(); cut_off > 0) {
+    log::Error("stopped while deliveries were in flight, others will mark them unknown",
+               {{"deliveries", cut_off}});
+  }
+  std::vector<store::Finished> unrecorded = recorder_->Stop(start + kStopWithin);
+  if (unrecorded.empty()) claim_loop_->SignOff();
   return unrecorded;
 }
 
@@ -168,24 +185,36 @@ std::shared_ptr<const Destination> Dispatcher::DestinationOf(const AgentId& agen
 void Dispatcher::Send(const store::Claimed& claimed) {
   const std::unordered_set<DeliveryId> ours(claimed.sent.begin(), claimed.sent.end());
   std::vector<ClaimedDeliveryPtr> lost;
-  for (ClaimedDeliveryPtr& delivery : prepared_) {
-    delivery->key.claimed_at = claimed.anchor.at;
-    delivery->key.claim_id = claimed.claim_id;
-    delivery->claimed = claimed.anchor;
-    delivery->fence = claimed.fence;
+  for (ClaimedDeliveryPtr& delivery : TakePrepared(claimed)) {
     if (ours.contains(delivery->key.id)) {
       HandToNetwork(std::move(delivery));
     } else {
       lost.push_back(std::move(delivery));
     }
   }
-  prepared_.clear();
   for (const FinishedByClaim& finished : finished_by_claim_) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
   }
   finished_by_claim_.clear();
   ForgetAdmitted();
   Lost(lost);
+}
+
+// Whether the claim was made is not known, and will not be by this process. Nothing of it was sent.
+void Dispatcher::Abandon(const store::Claimed& claimed) {
+  finished_by_claim_.clear();
+  ForgetAdmitted();
+  Lost(TakePrepared(claimed));
+}
+
+std::vector<ClaimedDeliveryPtr> Dispatcher::TakePrepared(const store::Claimed& claimed) {
+  for (const ClaimedDeliveryPtr& delivery : prepared_) {
+    delivery->key.claimed_at = claimed.anchor.at;
+    delivery->key.claim_id = claimed.claim_id;
+    delivery->claimed = claimed.anchor;
+    delivery->fence = claimed.fence;
+  }
+  return std::exchange(prepared_, {});
 }
 
 // The claim was not made: its rows are in the outbox as before.
@@ -208,11 +237,14 @@ void Dispatcher::ForgetAdmitted() {
 }
 
 void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
-  for (ClaimedDeliveryPtr& delivery : deliveries) HandToNetwork(std::move(delivery));
+  for (ClaimedDeliveryPtr& delivery : deliveries) {
+    delivery->confirmed = true;
+    HandToNetwork(std::move(delivery));
+  }
 }
 
-// Others took this dispatcher for gone, and the rows say `unknown`. They are never sent; that nothing was
-// sent is the truth that replaces it.
+// Others took this dispatcher for gone and the rows say `unknown`, or it is being stopped. They are never
+// sent; that nothing was sent is the truth that replaces it.
 void Dispatcher::Lost(const std::vector<ClaimedDeliveryPtr>& deliveries) {
   for (const ClaimedDeliveryPtr& delivery : deliveries) {
     DeliveryResult result;
@@ -226,15 +258,30 @@ void Dispatcher::Lost(const std::vector<ClaimedDeliveryPtr>& deliveries) {
 }
 
 void Dispatcher::HandToNetwork(ClaimedDeliveryPtr delivery) {
+  const bool is_signed = !delivery->signature.empty();
+  if (!is_signed &&
+      delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
+    boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
+      Sign(*delivery);
+      HandToNetwork(std::move(delivery));
+    });
+    return;
+  }
   const std::string& endpoint = delivery->destination->endpoint;
   // std::function wants copies, a delivery has none.
   auto shared = std::make_shared<ClaimedDeliveryPtr>(std::move(delivery));
   network_->Post(endpoint, [this, shared](http::Engine& engine) { Post(engine, std::move(*shared)); });
 }
 
+void Dispatcher::Sign(ClaimedDelivery& delivery) {
+  const DatabaseTime now = delivery.claimed.ToDatabaseTime(Steady::now());
+  delivery.signature = SignatureHeaders(delivery.call_id, std::chrono::floor<std::chrono::seconds>(now),
+                                        delivery.body, delivery.destination->target().secrets);
+}
+
 void Dispatcher::Post(http::Engine& engine, ClaimedDeliveryPtr delivery) {
   const SteadyTime now = Steady::now();
-  if (now - delivery->fence > kFenceHolds) {
+  if (now - delivery->fence > (delivery->confirmed ? kFenceHolds : kFenceIsFresh)) {
     claim_loop_->ConfirmFirst(std::move(delivery));
     return;
   }
@@ -245,10 +292,8 @@ void Dispatcher::Post(http::Engine& engine, ClaimedDeliveryPtr delivery) {
   http::PostRequest request;
   request.url = delivery->destination->target().url;
   request.headers = delivery->destination->target().headers;
-  std::ranges::move(
-      SignatureHeaders(delivery->call_id, std::chrono::floor<std::chrono::seconds>(database_now),
-                       delivery->body, delivery->destination->target().secrets),
-      std::back_inserter(request.headers));
+  if (delivery->signature.empty()) Sign(*delivery);
+  std::ranges::move(delivery->signature, std::back_inserter(request.headers));
   request.body = std::move(delivery->body);
   request.send_before = delivery->fence + kFenceHolds;
   auto shared = std::make_shared<ClaimedDeliveryPtr>(std::move(delivery));
@@ -279,11 +324,13 @@ void Dispatcher::GiveBack(const ClaimedDelivery& delivery, http::LocalFault faul
   } else {
     admission_.PauseAll(now + kPauseAfterFault);
   }
-  log::Warning("this machine ran out of a resource, a delivery goes back to the outbox",
+  const bool is_last = delivery.returns >= kMaxReturns;
+  log::Warning(is_last ? "this machine ran out of a resource again and again, a delivery is given up"
+                       : "this machine ran out of a resource, a delivery goes back to the outbox",
                {{"call", delivery.call_id.get()},
                 {"resource", metrics::ToString(ToMetric(fault))},
                 {"returns", delivery.returns}});
-  if (delivery.returns >= kMaxReturns) {
+  if (is_last) {
     Finish(delivery, std::move(result), now);
     return;
   }

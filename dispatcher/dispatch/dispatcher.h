@@ -2,6 +2,7 @@
 // start and stop. See "Life of a delivery" in the README.
 #pragma once
 
+#include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <memory>
 #include <string>
@@ -46,6 +47,8 @@ class Dispatcher {
   // Claims no more, waits until all that is in flight is over and recorded, and ends the threads. Takes
   // kStopWithin at most. Idempotent. Returns the outcomes that could not be recorded.
   static constexpr Steady::duration kStopWithin = std::chrono::milliseconds(10'750);
+  // Of that, until the last delivery is over: 10.25 s is all that one may take (CONTRACT §2).
+  static constexpr Steady::duration kDrainWithin = std::chrono::milliseconds(10'350);
   std::vector<store::Finished> Stop();
 
   // Sets the gauges that are this dispatcher's own numbers; for each scrape. Any thread.
@@ -66,6 +69,8 @@ class Dispatcher {
   void Send(const store::Claimed& claimed);
   void Forget();
   void ForgetAdmitted();
+  void Abandon(const store::Claimed& claimed);
+  std::vector<ClaimedDeliveryPtr> TakePrepared(const store::Claimed& claimed);
   void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
   void Lost(const std::vector<ClaimedDeliveryPtr>& deliveries);
 
@@ -75,6 +80,7 @@ class Dispatcher {
 
   // Any thread.
   void HandToNetwork(ClaimedDeliveryPtr delivery);
+  void Sign(ClaimedDelivery& delivery);
   void GiveBack(const ClaimedDelivery& delivery, http::LocalFault fault, DeliveryResult result);
   void Finish(const ClaimedDelivery& delivery, DeliveryResult result, SteadyTime now);
   void Release(const ClaimedDelivery& delivery, bool counts, SteadyTime now);
@@ -104,9 +110,10 @@ class Dispatcher {
   };
   std::unordered_map<AgentId, Parsed> destinations_;
 
-  // Stopped in this order: claims, housekeeping, network, records.
+  // Stopped in this order: housekeeping, claims, signing, network, records.
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Network> network_;
+  boost::asio::thread_pool signer_{1};  // signs large bodies, for which the network would have to wait
   std::unique_ptr<Housekeeper> housekeeper_;
   std::unique_ptr<ClaimLoop> claim_loop_;
 

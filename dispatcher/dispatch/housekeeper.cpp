@@ -53,6 +53,7 @@ void Housekeeper::Start() {
 }
 
 void Housekeeper::Stop() {
+  session_.LimitBy(Steady::now());
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -83,6 +84,10 @@ void Housekeeper::RunChore(Chore& chore) {
     chore.run();
     chore.next = Steady::now() + chore.every;
   } catch (const std::exception& error) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
     metrics_.database_errors(chore.operation).Increment();
     log::Warning("a chore failed and is tried again", {{"chore", chore.name}, {"error", error.what()}});
     chore.next = Steady::now() + std::min(chore.every, kRetryAfter);

@@ -24,7 +24,7 @@ class Housekeeper {
   ~Housekeeper();
 
   void Start();
-  // Ends after the chore at work. Idempotent.
+  // The chore at work is cut off. Idempotent.
   void Stop();
 
  private:

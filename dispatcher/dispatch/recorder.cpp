@@ -41,7 +41,7 @@ Recorder::Recorder(const store::DatabaseOptions& database, HeldDeliveries& held,
         Run();
       }) {}
 
-Recorder::~Recorder() { Stop(SteadyTime::min()); }
+Recorder::~Recorder() { Stop(Steady::now()); }
 
 void Recorder::Finish(store::Finished finished) {
   const std::lock_guard lock(mutex_);
@@ -63,6 +63,7 @@ std::size_t Recorder::unrecorded() const {
 }
 
 std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
+  session_.LimitBy(deadline);
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

@@ -35,6 +35,8 @@ class Recorder {
   // Deliveries that are over, and not yet in the log.
   std::size_t unrecorded() const;
 
+  // The database is not waited for beyond `deadline`. Any thread.
+  void LimitBy(SteadyTime deadline) { session_.LimitBy(deadline); }
   // Records what waits, until `deadline` at most, and ends the thread. Idempotent. Returns what could not be
   // recorded; a delivery that could not be given back is among it as not_sent.
   std::vector<store::Finished> Stop(SteadyTime deadline);

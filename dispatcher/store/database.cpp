@@ -10,6 +10,8 @@ Session::Session(DatabaseOptions options) : state_(std::make_unique<State>()) {
 
 Session::~Session() = default;
 
+void Session::LimitBy(SteadyTime deadline) { state_->watchdog.LimitBy(deadline); }
+
 bool Session::connected() const { return state_->connection != nullptr; }
 
 std::uint64_t Session::connection_number() const { return state_->number; }

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "common/clock.h"
+
 namespace postcall::store {
 
 struct DatabaseOptions {
@@ -53,6 +55,10 @@ class Session {
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+
+  // The dispatcher stops: from now on no use of this session lasts beyond `deadline`, and what would have to
+  // connect shortly before that is Unavailable at once. Any thread.
+  void LimitBy(SteadyTime deadline);
 
   // True when there is a connection that was not lost at its last use.
   bool connected() const;

@@ -11,6 +11,9 @@
 namespace postcall::store {
 namespace {
 
+// libpq's limit as connections are made (see database_url.cpp), which nothing can cut short.
+constexpr std::chrono::seconds kConnectLimit{5};
+
 // Whoever waits for a lock longer than lock_timeout tries again later.
 // idle_in_transaction_session_timeout frees the locks of a dispatcher whose machine vanished.
 // JIT takes a tenth of a second to compile what runs for milliseconds.
@@ -77,6 +80,10 @@ Transaction::Transaction(Session& session, const char* settings, std::chrono::se
       return;
     } catch (const Unavailable&) {
     }
+  }
+  if (state_.watchdog.limit() != SteadyTime::max() &&
+      state_.watchdog.limit() - Steady::now() < kConnectLimit) {
+    throw Unavailable("the dispatcher stops and no connection to PostgreSQL is left", "");
   }
   state_.connection = Connect(state_.options);
   state_.prepared.clear();

@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace postcall::store {
 namespace {
 
@@ -21,6 +23,17 @@ Watchdog::~Watchdog() {
   thread_.join();
 }
 
+void Watchdog::LimitBy(SteadyTime deadline) {
+  const std::lock_guard lock(mutex_);
+  limit_ = std::min(limit_, deadline);
+  wake_.notify_one();
+}
+
+SteadyTime Watchdog::limit() const {
+  const std::lock_guard lock(mutex_);
+  return limit_;
+}
+
 Watchdog::Watch::Watch(Watchdog& watchdog, int socket, Steady::duration limit) : watchdog_(watchdog) {
   const std::lock_guard lock(watchdog_.mutex_);
   watchdog_.deadline_ = Steady::now() + limit;
@@ -35,11 +48,13 @@ Watchdog::Watch::~Watch() {
 
 void Watchdog::Run() {
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, kLookEvery, [this] { return stopping_; })) {
-    if (socket_ >= 0 && Steady::now() >= deadline_) {
+  while (!stopping_) {
+    const SteadyTime now = Steady::now();
+    if (socket_ >= 0 && now >= std::min(deadline_, limit_)) {
       ::shutdown(socket_, SHUT_RDWR);
       socket_ = -1;
     }
+    wake_.wait_until(lock, limit_ > now ? std::min(now + kLookEvery, limit_) : now + kLookEvery);
   }
 }
 

@@ -16,6 +16,11 @@ class Watchdog {
   Watchdog();
   ~Watchdog();
 
+  // From now on nothing is waited for beyond `deadline`, whatever its own limit. Any thread.
+  void LimitBy(SteadyTime deadline);
+  // The earliest that was given; SteadyTime::max() without. Any thread.
+  SteadyTime limit() const;
+
   // While it lives, `socket` is shut down once `limit` has passed. One at a time.
   class Watch {
    public:
@@ -31,10 +36,11 @@ class Watchdog {
  private:
   void Run();
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   int socket_ = -1;  // -1: nothing to watch
   SteadyTime deadline_;
+  SteadyTime limit_ = SteadyTime::max();
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/tcp_proxy.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
@@ -73,6 +74,71 @@ TEST_F(Manners, StoppedWithoutADatabaseItPrintsEachOutcomeAndFails) {
     if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "delivered") ++printed;
   }
   EXPECT_EQ(printed, 5) << service.log();
+}
+
+// As above with a server that takes bytes and never answers, for which a client would wait.
+TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
+  PrivatePostgres postgres;
+  const std::string url = postgres.CreateMigratedDatabase();
+  TcpProxy proxy(postgres.port());
+  const std::string database = Platform(url).Value("SELECT current_database()");
+  endpoint_.On("/slow", Wait(9s) + Respond(200));
+  Service service(
+      {.arguments = {"--database-url",
+                     "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database,
+                     "--admin-listen", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8"}});
+  Platform platform(url);
+  platform.AddAgent("agent", endpoint_.Url("/slow"));
+  platform.CompleteCalls("agent", "call-", 5);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(5));
+  proxy.Stall(true);
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(11500ms), 1) << service.log();
+  int printed = 0;
+  std::istringstream lines(service.log());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "delivered") ++printed;
+  }
+  EXPECT_EQ(printed, 5) << service.log();
+}
+
+// Nothing of such a claim was sent, and whether it was made can no longer be found out.
+TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
+  PrivatePostgres postgres;
+  const std::string url = postgres.CreateMigratedDatabase();
+  const std::string database = Platform(url).Value("SELECT current_database()");
+  TcpProxy proxy(postgres.port());
+  Service service(
+      {.arguments = {"--database-url",
+                     "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database,
+                     "--admin-listen", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8"}});
+  ASSERT_TRUE(service.WaitUntilReady());
+  Platform platform(url);
+  platform.AddAgent("agent", endpoint_.Url("/ok"));
+  platform.Query("CREATE TABLE gate ()");
+  platform.Query(R"(CREATE FUNCTION wait_for_gate() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN LOCK TABLE gate; RETURN NULL; END $$)");
+  platform.Query(
+      "CREATE TRIGGER wait_for_gate AFTER DELETE ON webhook_outbox EXECUTE FUNCTION wait_for_gate()");
+  pqxx::connection holder(url);
+  pqxx::work gate(holder);
+  gate.exec("LOCK TABLE gate");
+  platform.CompleteCalls("agent", "call-", 1);
+  // The claim is at work: the next COMMIT is its own.
+  ASSERT_TRUE(platform.WaitForValue("SELECT count(*) FROM pg_locks WHERE NOT granted", "1"));
+  proxy.FailNextCommit(CommitFault::kCutBeforeAnswer);
+  gate.commit();
+  ASSERT_TRUE(service.WaitForLog("asking for its fate"));
+  postgres.Stop(PrivatePostgres::StopMode::kImmediate);
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(12s), 1) << service.log();
+  int printed = 0;
+  std::istringstream lines(service.log());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "not_sent") ++printed;
+  }
+  EXPECT_EQ(printed, 1) << service.log();
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 }
 
 TEST_F(Manners, LogsJsonLinesAndNoSecretAnywhere) {
