@@ -23,6 +23,7 @@ namespace {
 
 // Descriptors that are not for POSTs: the admin port, the database, name lookups, the log.
 constexpr std::int64_t kOtherDescriptors = 100;
+constexpr std::int64_t kDescriptorsPerNetworkThread = 8;
 constexpr std::int64_t kMostIdleConnections = 16'384;
 
 constexpr int kBadConfiguration = 2;
@@ -66,7 +67,8 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   made.egress = egress::Policy(options.egress_allow, options.egress_deny);
   made.retention_days = options.retention_days;
 
-  const std::int64_t descriptors = RaiseDescriptorLimit() - kOtherDescriptors;
+  const std::int64_t descriptors =
+      RaiseDescriptorLimit() - kOtherDescriptors - kDescriptorsPerNetworkThread * options.network_threads;
   // One more for each: the connection stays open after its POST, to be used again.
   const std::int64_t per_post = static_cast<std::int64_t>(http::kDescriptorsPerPost) + 1;
   const std::int64_t fitting = std::max<std::int64_t>(1, descriptors / per_post);

@@ -27,6 +27,7 @@ constexpr auto kPauseAfterError = std::chrono::milliseconds(500);
 constexpr auto kAskFateAgain = std::chrono::milliseconds(200);
 
 // A sixth of the 30 s after which others take a dispatcher for gone (CONTRACT §4).
+constexpr auto kLookAgain = std::chrono::minutes(1);
 constexpr auto kBeatEvery = std::chrono::seconds(5);
 
 }  // namespace
@@ -106,7 +107,6 @@ void ClaimLoop::Run() {
       SetStatus(true, "");
     } catch (const std::exception& error) {
       Fail(doing_, error);
-      fits_ = false;  // it may be another database by the time that it answers again
       pause_ = kPauseAfterError;
     }
     Pause(pause_);
@@ -114,12 +114,13 @@ void ClaimLoop::Run() {
 }
 
 void ClaimLoop::Turn() {
+  if (Steady::now() - looked_at_ >= kLookAgain) fits_ = false;  // it may have been migrated
   if (!fits_) {
     doing_ = metrics::Operation::kHeartbeat;
     if (const std::optional<std::string> fault = store::FaultOfDatabase(session_))
       throw std::runtime_error(*fault);
     store::Beat(session_, dispatcher_, instance_);
-    beaten_at_ = Steady::now();
+    beaten_at_ = looked_at_ = Steady::now();
     fits_ = true;
   }
   doing_ = metrics::Operation::kConfirm;
@@ -277,7 +278,9 @@ void ClaimLoop::SetStatus(bool connected, std::string reason) {
   if (connected && !status_.connected) log::Info("connected to the database");
   // Said once for each reason, not at each try.
   if (!connected && reason != status_.reason) {
-    log::Error("the database is away, nothing new is sent until it is back", {{"error", reason}});
+    log::Error(session_.connected() ? "the database cannot be used, nothing new is sent until it can"
+                                    : "the database is away, nothing new is sent until it is back",
+               {{"error", reason}});
   }
   status_ = {connected, std::move(reason)};
   metrics_.database_connected.Set(connected ? 1 : 0);
@@ -285,6 +288,13 @@ void ClaimLoop::SetStatus(bool connected, std::string reason) {
 
 void ClaimLoop::Fail(metrics::Operation operation, const std::exception& error) {
   metrics_.database_errors(operation).Increment();
+  // A lock that was not to be had, a deadlock: the connection stands, and another time it will do.
+  if (session_.connected() && dynamic_cast<const store::Unavailable*>(&error) != nullptr) {
+    log::Warning("the database could not do this now, it is tried again",
+                 {{"operation", metrics::ToString(operation)}, {"error", error.what()}});
+    return;
+  }
+  fits_ = false;  // it may be another database by the time that it answers again
   SetStatus(false, error.what());
 }
 

@@ -90,6 +90,7 @@ class ClaimLoop {
   bool full_ = false;  // the last claim was cut short by the limits of admission
   SteadyTime beaten_at_;
   bool fits_ = false;  // the database was looked at since it was last away
+  SteadyTime looked_at_;
   metrics::Operation doing_ = metrics::Operation::kClaim;
 
   std::atomic<int> slots_wanted_ = 0;  // so many must become free until the next claim is worth its cost

@@ -65,6 +65,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
       ClaimLoop::Spine{
           .judge = {.admit = [this](const store::Candidate& candidate) { return Admit(candidate); },
                     .decide = [this](const store::Candidate& candidate) { return Decide(candidate); },
+                    .give_up = [this](const store::Candidate& candidate) { return GiveUp(candidate); },
                     .forget = [this] { Forget(); }},
           .send = [this](const store::Claimed& claimed) { Send(claimed); },
           .abandon = [this](const store::Claimed& claimed) { Abandon(claimed); },
@@ -147,7 +148,8 @@ std::variant<store::Leave, store::Send, store::Finish> Dispatcher::Decide(const 
   admitted_.pop_front();
   if (candidate.call == nullptr) {
     admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
-    return FinishInClaim(candidate, Outcome::kSkipped, "", "The call was removed after it was enqueued.");
+    return FinishInClaim(candidate, Outcome::kSkipped, delivery->destination->target().url_for_log,
+                         "The call was removed after it was enqueued.");
   }
   delivery->body = BuildPayload(*candidate.call);
   if (!admission_.TryHoldBody(delivery->slot, static_cast<std::int64_t>(delivery->body.size()))) {
@@ -158,6 +160,12 @@ std::variant<store::Leave, store::Send, store::Finish> Dispatcher::Decide(const 
   store::Send send{delivery->destination->target().url_for_log};
   prepared_.push_back(std::move(delivery));
   return send;
+}
+
+// What the database said of it is in the service's log; it may quote the call.
+store::Finish Dispatcher::GiveUp(const store::Candidate& candidate) {
+  return FinishInClaim(candidate, Outcome::kNotSent, "",
+                       "Nothing was sent: the call could not be read from the database.");
 }
 
 store::Finish Dispatcher::FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,

@@ -63,6 +63,7 @@ class Dispatcher {
   // On the claim thread.
   std::variant<store::Leave, store::Read, store::Finish> Admit(const store::Candidate& candidate);
   std::variant<store::Leave, store::Send, store::Finish> Decide(const store::Candidate& candidate);
+  store::Finish GiveUp(const store::Candidate& candidate);
   store::Finish FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
                               std::string error);
   std::shared_ptr<const Destination> DestinationOf(const AgentId& agent, std::string_view settings);

@@ -42,7 +42,7 @@ Housekeeper::Housekeeper(const store::DatabaseOptions& database, DispatcherId di
       {"sample the reconciliation", Operation::kSample, minutes(1),
        [this] { metrics_.unaccounted.Set(static_cast<double>(store::SampleUnaccounted(session_))); }},
       {"close hours", Operation::kPartitions, minutes(10), [this] { store::CloseHours(session_); }},
-      {"forget what is too old", Operation::kPartitions, minutes(60), [this] { store::PurgeOld(session_); }},
+      {"forget what is too old", Operation::kPartitions, minutes(5), [this] { store::PurgeOld(session_); }},
   };
 }
 

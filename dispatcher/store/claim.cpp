@@ -73,6 +73,18 @@ constexpr const char* kTake = R"sql(
       FROM taken
 )sql";
 
+// A row whose call cannot be read: the others of its agent come first for a while.
+constexpr const char* kPostpone = R"sql(
+    UPDATE webhook_outbox
+       SET due_at = clock_timestamp() + interval '30 seconds', returns = returns + 1
+     WHERE id IN (SELECT id FROM webhook_outbox WHERE id = $1 FOR UPDATE SKIP LOCKED)
+)sql";
+
+constexpr const char* kLock = "SELECT ctid FROM webhook_outbox WHERE id = $1 FOR UPDATE SKIP LOCKED";
+
+// After so many, ten minutes, it ends.
+constexpr int kMaxPostponed = 20;
+
 std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
   if (agent_limits.empty()) return "{}";
   nlohmann::json limits = nlohmann::json::object();
@@ -133,8 +145,11 @@ class Verdicts {
 // A source view raised an error for one of these rows.
 struct Unreadable {
   std::size_t rows;
+  DeliveryId first;
   std::string first_call;
   AgentId first_agent;
+  Cause first_cause;
+  int first_returns;
   std::string error;
 };
 
@@ -146,8 +161,11 @@ auto Reads(const std::vector<Candidate>& rows, Reading&& reading) {
   } catch (const Refused& refused) {
     if (!IsAboutRows(refused)) throw;
     throw Unreadable{.rows = rows.size(),
+                     .first = rows.front().id,
                      .first_call = std::string(rows.front().call_id),
                      .first_agent = AgentId(std::string(rows.front().agent_id)),
+                     .first_cause = rows.front().cause,
+                     .first_returns = rows.front().returns,
                      .error = refused.what()};
   }
 }
@@ -212,12 +230,32 @@ Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const Clai
   return verdicts;
 }
 
+// Who claims, and as what.
+struct Claimer {
+  const DispatcherId& dispatcher;
+  const ClaimId& claim_id;
+  const std::string& instance;
+};
+
+std::variant<Claimed, InDoubt> WriteAndCommit(Transaction& transaction, const Claimer& claimer,
+                                              Verdicts&& verdicts, Claimed&& claimed) {
+  claimed.fence = Steady::now();
+  const Heartbeat heartbeat = MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
+  claimed.anchor = {.at = heartbeat.at, .steady = Steady::now()};
+  std::move(verdicts).Take(transaction, heartbeat.at, claimer.instance, claimer.claim_id);
+  try {
+    transaction.Commit();  // before anything is sent: a crash must count as an attempt
+  } catch (const CommitInDoubt&) {
+    return InDoubt{.claimed = std::move(claimed), .transaction_id = heartbeat.transaction_id};
+  }
+  return std::move(claimed);
+}
+
 // Throws Unreadable, with nothing written.
-std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const DispatcherId& dispatcher,
-                                                     const ClaimId& claim_id, const std::string& instance,
+std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Claimer& claimer,
                                                      const ClaimLimits& limits, const Judge& judge) {
   Claimed claimed;
-  claimed.claim_id = claim_id;
+  claimed.claim_id = claimer.claim_id;
   claimed.last_agent = limits.after;
   if (limits.max_rows <= 0) return claimed;
 
@@ -230,17 +268,39 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Dis
     judge.forget();
     return claimed;
   }
+  return WriteAndCommit(transaction, claimer, std::move(verdicts), std::move(claimed));
+}
 
-  claimed.fence = Steady::now();
-  const Heartbeat heartbeat = MoveHeartbeat(transaction, dispatcher, instance);
-  claimed.anchor = {.at = heartbeat.at, .steady = Steady::now()};
-  std::move(verdicts).Take(transaction, heartbeat.at, instance, claim_id);
-  try {
-    transaction.Commit();  // before anything is sent: a crash must count as an attempt
-  } catch (const CommitInDoubt&) {
-    return InDoubt{.claimed = std::move(claimed), .transaction_id = heartbeat.transaction_id};
+// The one row that cannot be read: to be tried again later, or, at last, to end with that.
+std::variant<Claimed, InDoubt> SetAside(Session& session, const Claimer& claimer, const Judge& judge,
+                                        const Unreadable& row) {
+  const bool is_last = row.first_returns >= kMaxPostponed;
+  log::Error(
+      is_last ? "a call cannot be read and is given up" : "a call cannot be read and is tried again later",
+      {{"call", row.first_call}, {"tries", row.first_returns + 1}, {"error", row.error}});
+  Claimed claimed;
+  claimed.claim_id = claimer.claim_id;
+  claimed.last_agent = row.first_agent;
+  claimed.more = true;
+  Transaction transaction(session, Transaction::kLookUps);
+  if (!is_last) {
+    transaction.Exec(kPostpone, row.first.get());
+    transaction.Commit();
+    return claimed;
   }
-  return claimed;
+  const pqxx::result place = transaction.Exec(kLock, row.first.get());
+  if (place.empty()) return claimed;  // another dispatcher's by now
+  const std::string agent = row.first_agent.get();
+  Verdicts verdicts;
+  verdicts.Add(TextOf(place[0][0]), judge.give_up({.id = row.first,
+                                                   .call_id = row.first_call,
+                                                   .agent_id = agent,
+                                                   .cause = row.first_cause,
+                                                   .enqueued_at = {},
+                                                   .due_at = {},
+                                                   .returns = row.first_returns}));
+  claimed.finished.push_back(row.first);
+  return WriteAndCommit(transaction, claimer, std::move(verdicts), std::move(claimed));
 }
 
 }  // namespace
@@ -248,22 +308,17 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Dis
 std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
                                      const ClaimId& claim_id, const std::string& instance,
                                      const ClaimLimits& limits, const Judge& judge) {
+  const Claimer claimer = {dispatcher, claim_id, instance};
   ClaimLimits smaller = limits;
   while (true) {
     try {
-      return ClaimInOneTransaction(session, dispatcher, claim_id, instance, smaller, judge);
-    } catch (const Unreadable& unreadable) {
-      judge.forget();
-      if (unreadable.rows == 1) {
-        log::Error("a call cannot be read and stays in the outbox",
-                   {{"call", unreadable.first_call}, {"error", unreadable.error}});
-        Claimed nothing;
-        nothing.claim_id = claim_id;
-        nothing.last_agent = unreadable.first_agent;
-        nothing.more = true;
-        return nothing;
+      try {
+        return ClaimInOneTransaction(session, claimer, smaller, judge);
+      } catch (const Unreadable& unreadable) {
+        judge.forget();
+        if (unreadable.rows == 1) return SetAside(session, claimer, judge, unreadable);
+        smaller.max_rows = static_cast<int>(unreadable.rows / 2);
       }
-      smaller.max_rows = static_cast<int>(unreadable.rows / 2);
     } catch (...) {
       judge.forget();
       throw;

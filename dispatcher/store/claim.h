@@ -59,6 +59,8 @@ struct Judge {
   // For each row that is to be read, in the same order, up to the limit of bytes. The rows behind it stay in
   // the outbox.
   std::function<std::variant<Leave, Send, Finish>(const Candidate&)> decide;
+  // For a row whose call could not be read again and again; only what it was picked with is known.
+  std::function<Finish(const Candidate&)> give_up;
   // Nothing of what was admitted and decided since the last claim was claimed.
   std::function<void()> forget;
 };
@@ -82,10 +84,11 @@ struct InDoubt {
   std::string transaction_id;
 };
 
-// One claim. A platform's own view may raise an error for some call: that call stays in the outbox and holds
-// up no other agent's. Registers the dispatcher anew when others took it for gone meanwhile. `claim_id`
-// begins with the first eight bytes of `dispatcher` and is never used twice. Throws Unavailable or Refused
-// when nothing was claimed. Whenever nothing was claimed, and not when that is in doubt, the judge forgets.
+// One claim. A platform's own view may raise an error for some call: that call is put off by 30 s at a time,
+// so that it holds up no other, and given up after ten minutes. Registers the dispatcher anew when others
+// took it for gone meanwhile. `claim_id` begins with the first eight bytes of `dispatcher` and is never used
+// twice. Throws Unavailable or Refused when nothing was claimed. Whenever nothing was claimed, and not when
+// that is in doubt, the judge forgets.
 std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
                                      const ClaimId& claim_id, const std::string& instance,
                                      const ClaimLimits& limits, const Judge& judge);

@@ -9,7 +9,7 @@ namespace postcall::store {
 // Makes calls due whose analysis was committed while they were being completed. Returns how many.
 int ReleaseAnalysed(Session& session);
 
-// Deletes a batch of decisions and sums that are older than 400 days. Returns how many; there may be more.
+// Deletes decisions and sums that are older than 400 days, for about two seconds. Returns how many.
 int PurgeOld(Session& session);
 
 }  // namespace postcall::store

@@ -142,6 +142,7 @@ void Run(int rows, int batch, bool long_transaction) {
                              bytes += static_cast<std::int64_t>(candidate.call->analysis.summary->size());
                              return Send{"https://host77.example.com/hook"};
                            },
+                       .give_up = {},
                        .forget = [] {}};
   const auto claim = [&] {
     for (std::size_t i = 15; ++claim_id.bytes[i] == 0; --i) {

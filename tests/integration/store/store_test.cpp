@@ -71,7 +71,13 @@ Claimed Starter::ClaimAll(Session& session, int rows) {
 }
 
 Judge JudgeBy(Decide decide) {
-  return {.admit = [](const Candidate&) { return Read{}; }, .decide = std::move(decide), .forget = [] {}};
+  return {.admit = [](const Candidate&) { return Read{}; },
+          .decide = std::move(decide),
+          .give_up =
+              [](const Candidate&) {
+                return Finish{Outcome::kNotSent, "", "unreadable"};
+              },
+          .forget = [] {}};
 }
 
 ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
