@@ -16,6 +16,7 @@ CREATE TABLE webhook_outbox (
   due_at          timestamptz NOT NULL,
   returns         smallint    NOT NULL DEFAULT 0,
   awaits_analysis boolean     NOT NULL DEFAULT false,
+  watched_until   xid8,
   CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id),
   CONSTRAINT webhook_outbox_cause CHECK (cause IN ('completion', 'resend', 'test'))
 ) WITH (
@@ -37,7 +38,8 @@ CREATE INDEX webhook_outbox_round_robin ON webhook_outbox (agent_id, due_at, id)
 -- Empty unless postcall.analysis_wait is set: by call for the analysis that arrives, the others for
 -- webhook_release_analysed.
 CREATE INDEX webhook_outbox_awaiting ON webhook_outbox (call_id) WHERE awaits_analysis;
-CREATE INDEX webhook_outbox_awaiting_since ON webhook_outbox (enqueued_at) WHERE awaits_analysis;
+CREATE INDEX webhook_outbox_awaiting_watched ON webhook_outbox (id)
+  WHERE awaits_analysis AND watched_until IS DISTINCT FROM '0'::xid8;
 CREATE INDEX webhook_outbox_awaiting_turn ON webhook_outbox ((id % 32)) WHERE awaits_analysis;
 -- Two operators at once cannot queue one call for two resends. (Completions are guarded by the ledger.)
 CREATE UNIQUE INDEX webhook_outbox_one_resend ON webhook_outbox (call_id) WHERE cause = 'resend';
@@ -48,6 +50,14 @@ COMMENT ON COLUMN webhook_outbox.enqueued_at IS 'Clock of the moment at which th
 COMMENT ON COLUMN webhook_outbox.due_at IS 'Not claimed before this moment';
 COMMENT ON COLUMN webhook_outbox.returns IS 'How often a dispatcher gave it back because its own machine failed before a byte was sent';
 COMMENT ON COLUMN webhook_outbox.awaits_analysis IS 'Becomes due early when the analysis is committed';
+COMMENT ON COLUMN webhook_outbox.watched_until IS 'Of a row that awaits its analysis: looked at every second until all transactions before this one are over; NULL: not seen yet; 0: they are';
+
+-- Calls whose analysis was written in a transaction that must not touch the outbox (see webhook_analysis_ready).
+-- Emptied every second by webhook_release_analysed.
+CREATE TABLE webhook_analysis_hints (
+  call_id text NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE webhook_analysis_hints IS 'Calls that webhook_release_analysed looks at next';
 
 -- The delivery log: one row a delivery, inserted by the claim, completed by the record. One partition a UTC
 -- day of claimed_at, made by webhook_make_partitions and dropped by webhook_drop_partitions.

@@ -42,6 +42,22 @@ $$;
 COMMENT ON FUNCTION webhook_enqueue_wanted() IS
   'False when the setting postcall.enqueue is off, false, no or 0';
 
+-- True when the call has an analysis, or cannot be read: what is wrong with it is for the delivery log to tell,
+-- and there is nothing to wait for.
+CREATE FUNCTION webhook_has_analysis(call_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM webhook_source s
+     WHERE s.call_id = $1
+       AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                        s.interests_and_needs, s.action_items, s.sentiment) > 0);
+EXCEPTION WHEN OTHERS THEN
+  RETURN true;
+END
+$$;
+COMMENT ON FUNCTION webhook_has_analysis(text) IS 'True when a call need not wait for its analysis any more';
+
 -- Decides for good whether the completion of a call is sent: either the ledger or webhook_declined has the
 -- call afterwards, and whichever has it first, has it for ever. Called by the triggers on calls, or by a
 -- platform with tables of its own, in the transaction that completes the call.
@@ -55,6 +71,8 @@ DECLARE
   own_id  xid8;
   moment  timestamptz;
   agent   text;
+  url     text;
+  decided text;
   verdict text;
 BEGIN
   IF octet_length($1) > 1024 THEN  -- an entry of an index cannot hold much more
@@ -67,28 +85,36 @@ BEGIN
   own_id := pg_current_xact_id();
   moment := clock_timestamp();
   IF wanted THEN
+    -- A platform's own view may raise an error for a row. Its transaction goes on, and the call is enqueued: the
+    -- delivery log will tell. Nothing is written inside of the block, for that would cost a transaction id.
+    BEGIN
+      SELECT s.agent_id, a.settings #>> '{webhooks,postCall}'  -- NULL when JSON has no such place
+        INTO agent, url
+        FROM webhook_source s
+        JOIN webhook_agents a ON a.id = s.agent_id
+       WHERE s.call_id = $1
+       LIMIT 1;
+    EXCEPTION WHEN OTHERS THEN
+      BEGIN
+        SELECT s.agent_id INTO agent FROM webhook_source s WHERE s.call_id = $1 LIMIT 1;
+      EXCEPTION WHEN OTHERS THEN
+        agent := '';
+      END;
+      url := 'unreadable';
+    END;
     INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)
-    SELECT $1, s.agent_id, moment
-      FROM (SELECT s.agent_id, a.settings #>> '{webhooks,postCall}' AS url  -- NULL when JSON has no such place
-              FROM webhook_source s
-              JOIN webhook_agents a ON a.id = s.agent_id
-             WHERE s.call_id = $1
-             LIMIT 1) s
-     WHERE s.url <> ''
-       AND octet_length(s.agent_id) <= 1024
+    SELECT $1, agent, moment
+     WHERE url <> ''
+       AND octet_length(agent) <= 1024
        AND NOT EXISTS (SELECT FROM webhook_declined c WHERE c.call_id = $1)
         ON CONFLICT DO NOTHING
-    RETURNING agent_id INTO agent;
+    RETURNING agent_id INTO decided;
   END IF;
 
-  IF agent IS NOT NULL THEN
+  IF decided IS NOT NULL THEN
     IF setting <> '' AND setting <> '0' THEN
       wait := nullif(webhook_analysis_wait(setting), interval '0');
-      IF wait IS NOT NULL AND EXISTS (
-           SELECT FROM webhook_source s
-            WHERE s.call_id = $1
-              AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
-                               s.interests_and_needs, s.action_items, s.sentiment) > 0) THEN
+      IF wait IS NOT NULL AND webhook_has_analysis($1) THEN
         wait := NULL;
       END IF;
     END IF;
@@ -133,6 +159,9 @@ BEGIN
   -- In the stricter isolation levels, to touch a row that a dispatcher has meanwhile claimed would be a
   -- serialization failure of the platform's transaction. webhook_release_analysed sees to the row then.
   IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF coalesce(current_setting('postcall.analysis_wait', true), '') NOT IN ('', '0') AND octet_length($1) <= 1024 THEN
+      INSERT INTO webhook_analysis_hints VALUES ($1);
+    END IF;
     RETURN;
   END IF;
   -- A row that is locked is being claimed or made due already.
@@ -148,39 +177,81 @@ COMMENT ON FUNCTION webhook_analysis_ready(text) IS
   'Makes a call due that waits for its analysis; to be called in the transaction that writes the analysis';
 
 -- Makes waiting calls due whose analysis is committed: those that webhook_analysis_ready could not see. Called
--- by every dispatcher about once a second. When none waits, it reads two empty indexes. A call is looked at
--- every second while it is fresh, which is when its analysis may be side by side with it; later every 32nd time,
--- for transactions that took long, so that a hundred thousand calls without analysis cost little.
--- Returns how many became due; at most 1000 at once.
+-- by every dispatcher about once a second. When none waits, it reads empty indexes. A call is looked at every
+-- second until all transactions are over that were open when it was first seen, for one of them may bring its
+-- analysis; later every 32nd time, in case that its row was locked at the wrong moment, so that a hundred
+-- thousand calls without analysis cost little. Returns how many became due; at most 1000 at once.
 CREATE FUNCTION webhook_release_analysed(turn bigint DEFAULT extract(epoch FROM clock_timestamp())::bigint)
 RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 -- These tables fill and empty faster than statistics follow: no plan may read them whole.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+  over     xid8;
+  ready    bigint[];
   released int;
 BEGIN
-  WITH looked_at AS (
-    SELECT f.id FROM webhook_outbox f WHERE f.awaits_analysis AND f.enqueued_at > now() - interval '10 seconds'
-     UNION
-    SELECT t.id FROM webhook_outbox t WHERE t.awaits_analysis AND t.id % 32 = turn % 32),
-  ready AS MATERIALIZED (
-    SELECT o.id
-      FROM looked_at l
-      JOIN webhook_outbox o ON o.id = l.id AND o.awaits_analysis
-     CROSS JOIN LATERAL (
-             SELECT FROM webhook_source s
-              WHERE s.call_id = o.call_id
-                AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
-                                 s.interests_and_needs, s.action_items, s.sentiment) > 0
-              LIMIT 1) analysed
-     LIMIT 1000
-       FOR UPDATE OF o SKIP LOCKED)
-  UPDATE webhook_outbox o
-     SET due_at = least(o.due_at, clock_timestamp()), awaits_analysis = false
-    FROM ready
-   WHERE o.id = ready.id;
+  WITH hinted AS (
+    DELETE FROM webhook_analysis_hints
+     WHERE ctid IN (SELECT ctid FROM webhook_analysis_hints LIMIT 1000 FOR UPDATE SKIP LOCKED)
+    RETURNING call_id)
+  UPDATE webhook_outbox
+     SET watched_until = NULL
+   WHERE id IN (SELECT o.id
+                  FROM webhook_outbox o
+                 WHERE o.call_id IN (SELECT h.call_id FROM hinted h) AND o.awaits_analysis
+                   FOR UPDATE SKIP LOCKED);
+
+  -- Whose trigger did not see the row had its id before this statement began, so a lower one than is drawn here.
+  UPDATE webhook_outbox
+     SET watched_until = pg_current_xact_id()
+   WHERE id IN (SELECT o.id
+                  FROM webhook_outbox o
+                 WHERE o.awaits_analysis AND o.watched_until IS DISTINCT FROM '0' AND o.watched_until IS NULL
+                 LIMIT 5000
+                   FOR UPDATE SKIP LOCKED);
+  over := pg_snapshot_xmin(pg_current_snapshot());  -- before the look, so that the look sees what they wrote
+
+  BEGIN
+    ready := ARRAY(
+      SELECT o.id
+        FROM (SELECT w.id, w.call_id
+                FROM (SELECT f.id, f.call_id FROM webhook_outbox f
+                       WHERE f.awaits_analysis AND f.watched_until IS DISTINCT FROM '0'
+                       ORDER BY f.id DESC
+                       LIMIT 5000) w
+               UNION
+              SELECT t.id, t.call_id FROM webhook_outbox t WHERE t.awaits_analysis AND t.id % 32 = turn % 32) o
+       CROSS JOIN LATERAL (
+               SELECT FROM webhook_source s
+                WHERE s.call_id = o.call_id
+                  AND num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                                   s.interests_and_needs, s.action_items, s.sentiment) > 0
+                LIMIT 1) analysed
+       LIMIT 1000);
+  EXCEPTION WHEN OTHERS THEN  -- one cannot be read: one by one
+    ready := ARRAY(
+      SELECT o.id
+        FROM (SELECT f.id, f.call_id FROM webhook_outbox f
+               WHERE f.awaits_analysis AND f.watched_until IS DISTINCT FROM '0'
+               UNION
+              SELECT t.id, t.call_id FROM webhook_outbox t WHERE t.awaits_analysis AND t.id % 32 = turn % 32) o
+       WHERE webhook_has_analysis(o.call_id)
+       LIMIT 1000);
+  END;
+  UPDATE webhook_outbox
+     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+   WHERE id IN (SELECT o.id FROM webhook_outbox o
+                 WHERE o.id = ANY (ready) AND o.awaits_analysis
+                   FOR UPDATE SKIP LOCKED);
   GET DIAGNOSTICS released = ROW_COUNT;
+
+  UPDATE webhook_outbox
+     SET watched_until = '0'
+   WHERE id IN (SELECT o.id FROM webhook_outbox o
+                 WHERE o.awaits_analysis AND o.watched_until IS DISTINCT FROM '0' AND o.watched_until <= over
+                 LIMIT 5000
+                   FOR UPDATE SKIP LOCKED);
   RETURN released;
 END
 $$;
@@ -249,7 +320,7 @@ DECLARE
   name text;
 BEGIN
   FOREACH name IN ARRAY ARRAY[
-    'webhook_analysis_wait(text)', 'webhook_enqueue_wanted()', 'webhook_enqueue(text)',
+    'webhook_analysis_wait(text)', 'webhook_enqueue_wanted()', 'webhook_has_analysis(text)', 'webhook_enqueue(text)',
     'webhook_analysis_ready(text)', 'webhook_release_analysed(bigint)', 'webhook_call_completed()',
     'webhook_call_uncompleted()', 'webhook_calls_truncated()', 'webhook_analysis_written()']
   LOOP

@@ -97,22 +97,24 @@ void Housekeeper::RunChore(Chore& chore) {
 void Housekeeper::WatchOthers() {
   for (const store::Gone& gone : observer_.Look(session_)) {
     log::Warning("a dispatcher is gone, its deliveries in flight became unknown",
-                 {{"instance", gone.instance}, {"unknown", gone.unknown}});
+                 {{"instance", gone.instance}, {"unknown", gone.unknown.size()}});
     CountUnknown(gone.unknown);
   }
 }
 
 void Housekeeper::Sweep() {
-  if (const int orphans = store::SweepOrphans(session_); orphans > 0) {
-    log::Warning("deliveries in flight without a living dispatcher became unknown", {{"unknown", orphans}});
-    CountUnknown(orphans);
+  const std::vector<store::Swept> orphans = store::SweepOrphans(session_);
+  if (!orphans.empty()) {
+    log::Warning("deliveries in flight without a living dispatcher became unknown",
+                 {{"unknown", orphans.size()}});
   }
-  const std::vector<DeliveryId> own = store::SweepOwn(session_, dispatcher_, held_.All());
-  for (const DeliveryId& id : own) {
+  CountUnknown(orphans);
+  const std::vector<store::Swept> own = store::SweepOwn(session_, dispatcher_, held_.All());
+  for (const store::Swept& row : own) {
     log::Error("a delivery in flight under this dispatcher is not held by it and became unknown",
-               {{"delivery", id.get()}});
+               {{"delivery", row.id.get()}});
   }
-  CountUnknown(static_cast<int>(own.size()));
+  CountUnknown(own);
 }
 
 void Housekeeper::KeepPartitions() {
@@ -134,9 +136,8 @@ void Housekeeper::SampleOutbox() {
   metrics_.outbox_oldest_age.Set(sample.oldest_age_s);
 }
 
-// The sweep does not ask for what cause each row was made; nearly all are completions.
-void Housekeeper::CountUnknown(int rows) {
-  metrics_.deliveries(Outcome::kUnknown, Cause::kCompletion).Increment(rows);
+void Housekeeper::CountUnknown(const std::vector<store::Swept>& rows) {
+  for (const store::Swept& row : rows) metrics_.deliveries(Outcome::kUnknown, row.cause).Increment();
 }
 
 }  // namespace postcall::dispatch

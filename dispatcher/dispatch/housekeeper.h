@@ -42,7 +42,7 @@ class Housekeeper {
   void Sweep();
   void KeepPartitions();
   void SampleOutbox();
-  void CountUnknown(int rows);
+  void CountUnknown(const std::vector<store::Swept>& rows);
 
   store::Session session_;
   const DispatcherId dispatcher_;

@@ -36,6 +36,7 @@ constexpr const char* kTheirsBecomeUnknown = R"sql(
            error = 'The dispatcher was gone before it recorded the outcome. The call may have arrived; it is not sent again.'
      WHERE outcome = 'in_flight'
        AND claim_id BETWEEN $1::uuid AND $2::uuid
+    RETURNING id, cause
 )sql";
 
 constexpr const char* kOrphansBecomeUnknown = R"sql(
@@ -48,6 +49,7 @@ constexpr const char* kOrphansBecomeUnknown = R"sql(
        AND NOT EXISTS (SELECT
                          FROM webhook_dispatchers w
                         WHERE left(w.id::text, 18) = left(d.claim_id::text, 18))
+    RETURNING d.id, d.cause
 )sql";
 
 constexpr const char* kOwnOldRows = R"sql(
@@ -68,7 +70,7 @@ constexpr const char* kOwnBecomeUnknown = R"sql(
        AND d.id = k.id
        AND d.claim_id = k.claim_id::uuid
        AND d.outcome = 'in_flight'
-    RETURNING d.id
+    RETURNING d.id, d.cause
 )sql";
 
 // The first and the last claim that a dispatcher can make: all begin with its first eight bytes.
@@ -80,6 +82,14 @@ std::pair<std::string, std::string> ClaimsOf(const DispatcherId& dispatcher) {
     last.bytes[i] = 0xFF;
   }
   return {first.ToString(), last.ToString()};
+}
+
+std::vector<Swept> SweptOf(const pqxx::result& rows) {
+  std::vector<Swept> swept;
+  for (const pqxx::row& row : rows) {
+    swept.push_back({DeliveryId(row[0].as<std::int64_t>()), CauseFrom(TextOf(row[1])).value()});
+  }
+  return swept;
 }
 
 DispatcherId DispatcherIdOf(std::string_view text) {
@@ -157,20 +167,20 @@ std::vector<Gone> Observer::Look(Session& session) {
     const auto [first, last] = ClaimsOf(suspect.dispatcher);
     const pqxx::result unknown = transaction.Exec(kTheirsBecomeUnknown, first, last);
     transaction.Commit();
-    gone.push_back({suspect.dispatcher, suspect.instance, static_cast<int>(unknown.affected_rows())});
+    gone.push_back({suspect.dispatcher, suspect.instance, SweptOf(unknown)});
   }
   return gone;
 }
 
-int SweepOrphans(Session& session) {
+std::vector<Swept> SweepOrphans(Session& session) {
   Transaction transaction(session, Transaction::kLookUps);
   const pqxx::result unknown = transaction.Exec(kOrphansBecomeUnknown);
   transaction.Commit();
-  return static_cast<int>(unknown.affected_rows());
+  return SweptOf(unknown);
 }
 
-std::vector<DeliveryId> SweepOwn(Session& session, const DispatcherId& dispatcher,
-                                 std::span<const DeliveryId> held) {
+std::vector<Swept> SweepOwn(Session& session, const DispatcherId& dispatcher,
+                            std::span<const DeliveryId> held) {
   Transaction transaction(session, Transaction::kLookUps);
   const auto [first, last] = ClaimsOf(dispatcher);
   const pqxx::result old = transaction.Exec(kOwnOldRows, first, last);
@@ -187,9 +197,7 @@ std::vector<DeliveryId> SweepOwn(Session& session, const DispatcherId& dispatche
   const pqxx::result unknown = transaction.Exec(kOwnBecomeUnknown, std::move(ids).Close(),
                                                 std::move(claimed_at).Close(), std::move(claim_ids).Close());
   transaction.Commit();
-  std::vector<DeliveryId> swept;
-  for (const pqxx::row& row : unknown) swept.emplace_back(row[0].as<std::int64_t>());
-  return swept;
+  return SweptOf(unknown);
 }
 
 }  // namespace postcall::store

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "dispatcher/store/database.h"
 #include "schema/ids.h"
+#include "schema/outcome.h"
 
 namespace postcall::store {
 
@@ -22,10 +23,16 @@ bool Beat(Session& session, const DispatcherId& dispatcher, const std::string& i
 // A clean exit: takes the dispatcher off the list. Its rows must be recorded before.
 void Unregister(Session& session, const DispatcherId& dispatcher);
 
+// A row that was in flight and became `unknown`.
+struct Swept {
+  DeliveryId id;
+  Cause cause;
+};
+
 struct Gone {
   DispatcherId dispatcher;
   std::string instance;
-  int unknown = 0;  // rows in flight that became `unknown`
+  std::vector<Swept> unknown;
 };
 
 // Watches the heartbeats of the other dispatchers. One that has not moved for 30 s, during all of which this
@@ -57,13 +64,13 @@ class Observer {
 };
 
 // Rows in flight for more than 45 s whose dispatcher is not on the list become `unknown`: it left without
-// recording them, or died before anybody saw it. Returns their number.
-int SweepOrphans(Session& session);
+// recording them, or died before anybody saw it.
+std::vector<Swept> SweepOrphans(Session& session);
 
 // Rows that the log calls in flight under this dispatcher for more than 45 s, and that are not among `held`,
 // become `unknown`: this process lost them. `held` names all that is in flight, not yet recorded, or claimed
 // in doubt.
-std::vector<DeliveryId> SweepOwn(Session& session, const DispatcherId& dispatcher,
-                                 std::span<const DeliveryId> held);
+std::vector<Swept> SweepOwn(Session& session, const DispatcherId& dispatcher,
+                            std::span<const DeliveryId> held);
 
 }  // namespace postcall::store

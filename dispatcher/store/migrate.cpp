@@ -118,6 +118,11 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   pqxx::work work(connection);
   work.exec(kEnter);
 
+  const std::string encoding = work.exec1("SHOW server_encoding")[0].as<std::string>();
+  if (encoding != "UTF8") {
+    return Error{"the database's encoding is " + encoding +
+                 ", and payloads are UTF-8: use a database created with ENCODING 'UTF8'"};
+  }
   const pqxx::row home = work.exec1(kHome);
   if (home[0].is_null()) {
     return Error{"the search_path of this role names no schema that exists: create one, or set search_path"};

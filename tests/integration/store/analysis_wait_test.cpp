@@ -30,6 +30,14 @@ class AnalysisWait : public PlatformDatabase {
         Quote(call));
   }
   int Release() { return db_.Number("SELECT webhook_release_analysed()"); }
+  // In a second in which it is not this call's turn.
+  int ReleaseOutOfTurn(const std::string& call) {
+    return db_.Number("SELECT webhook_release_analysed(id + 1) FROM webhook_outbox WHERE call_id = " +
+                      Quote(call));
+  }
+  std::string Watched(const std::string& call) {
+    return db_.Value("SELECT watched_until FROM webhook_outbox WHERE call_id = " + Quote(call));
+  }
 };
 
 TEST_F(AnalysisWait, IsOffUnlessItIsSet) {
@@ -156,9 +164,76 @@ TEST_F(AnalysisWait, ReleaseTakesWhatItCanAndSkipsWhatIsLocked) {
   EXPECT_EQ(Release(), 1);
 }
 
+TEST_F(AnalysisWait, WatchesUntilTheTransactionsAreOverThatWereOpen) {
+  InsertCall("c", "in_progress");
+  Client analyst(url_);
+  analyst.Run("BEGIN");
+  analyst.Run(InsertAnalysis("c"));
+  SetStatus("c", "completed");
+  for (int look = 0; look < 3; ++look) EXPECT_EQ(ReleaseOutOfTurn("c"), 0);
+  Client other(url_);  // began later, so it is not waited for
+  other.Run("BEGIN; SELECT pg_current_xact_id()");
+  analyst.Run("COMMIT");
+  EXPECT_EQ(ReleaseOutOfTurn("c"), 1);
+  EXPECT_TRUE(IsDue("c"));
+
+  Complete("d");
+  EXPECT_EQ(ReleaseOutOfTurn("d"), 0);
+  EXPECT_NE(Watched("d"), "0") << "that one is open";
+  other.Run("COMMIT");
+  EXPECT_EQ(ReleaseOutOfTurn("d"), 0);
+  EXPECT_EQ(Watched("d"), "0") << "nobody is left who could have missed it";
+}
+
+TEST_F(AnalysisWait, SeesAnAnalysisHoweverLongTheCompletionTook) {
+  InsertCall("c", "in_progress");
+  Client analyst(url_);
+  db_.Run("BEGIN");
+  SetStatus("c", "completed");
+  analyst.Run(InsertAnalysis("c"));
+  db_.Run("UPDATE webhook_outbox SET enqueued_at = enqueued_at - interval '1 hour'");
+  db_.Run("COMMIT");
+  EXPECT_EQ(ReleaseOutOfTurn("c"), 1);
+}
+
+TEST_F(AnalysisWait, IsToldByAnAnalystOfStricterIsolation) {
+  Complete("c");
+  EXPECT_EQ(ReleaseOutOfTurn("c"), 0);
+  EXPECT_EQ(Watched("c"), "0");
+  Client analyst(url_);
+  Configure(analyst);
+  analyst.Run("BEGIN ISOLATION LEVEL SERIALIZABLE");
+  analyst.Run(InsertAnalysis("c"));
+  analyst.Run("COMMIT");
+  EXPECT_EQ(ReleaseOutOfTurn("c"), 1);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_analysis_hints"), 0);
+}
+
+// A platform's own view may raise an error for a row.
+TEST_F(AnalysisWait, OfACallThatCannotBeReadIsOverAndHoldsUpNobodyElse) {
+  db_.Run("ALTER VIEW webhook_source RENAME TO whole_source");
+  db_.Run(R"(CREATE VIEW webhook_source AS
+             SELECT call_id, agent_id, recording_uri, transcript_uri, name, phone_number, email, scheduled_time, address,
+                    pincode, city, state, country, age, gender, occupation, company, preferred_contact_method,
+                    best_time_to_call, language, summary, mood,
+                    CASE WHEN call_id LIKE 'broken%' THEN call_id::numeric ELSE score END AS score,
+                    call_outcome, classification, interests_and_needs, action_items, sentiment, completed
+               FROM whole_source)");
+  Complete("waits");
+  Complete("analysed");
+  Complete("broken");
+  EXPECT_TRUE(IsDue("broken")) << "there is nothing to wait for";
+  db_.Run("UPDATE webhook_outbox SET awaits_analysis = true WHERE call_id = 'broken'");  // broken since
+  db_.Run("ALTER TABLE call_analysis DISABLE TRIGGER USER");  // as if it had been side by side
+  db_.Run(InsertAnalysis("analysed"));
+  EXPECT_EQ(Release(), 2);
+  EXPECT_TRUE(IsDue("analysed"));
+  EXPECT_TRUE(Waits("waits"));
+}
+
 TEST_F(AnalysisWait, LooksInTurnAtCallsThatWaitForLong) {
   for (const std::string call : {"a", "b", "c"}) Complete(call);
-  db_.Run("UPDATE webhook_outbox SET enqueued_at = enqueued_at - interval '1 minute'");
+  db_.Run("UPDATE webhook_outbox SET watched_until = '0'");
   db_.Run("ALTER TABLE call_analysis DISABLE TRIGGER USER");  // as if all had been side by side
   for (const std::string call : {"a", "b", "c"}) db_.Run(InsertAnalysis(call));
   int released = 0;

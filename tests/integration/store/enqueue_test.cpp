@@ -328,6 +328,18 @@ TEST_F(Enqueue, NobodyCanPutATableOfHisBeforeOurs) {
   EXPECT_EQ(InLedger("c"), 1);
 }
 
+// A platform's own view may raise an error for a row; then the delivery log tells, not the platform's
+// transaction.
+TEST_F(Enqueue, AViewThatRaisesAnErrorFailsNobody) {
+  db_.Run(R"(INSERT INTO agents VALUES ('odd', 'Odd', '{"webhooks": {"postCall": "https://example.com"}}'))");
+  db_.Run("ALTER VIEW webhook_agents RENAME TO whole_agents");
+  db_.Run(R"(CREATE VIEW webhook_agents AS
+             SELECT id, name, CASE WHEN id = 'odd' THEN id::jsonb ELSE settings END AS settings FROM whole_agents)");
+  db_.Run("INSERT INTO calls VALUES ('c', 'odd', 'completed')");
+  EXPECT_EQ(db_.Value("SELECT agent_id FROM webhook_outbox WHERE call_id = 'c'"), "odd");
+  EXPECT_EQ(db_.Value("SELECT agent_id FROM webhook_enqueued WHERE call_id = 'c'"), "odd");
+}
+
 TEST_F(Enqueue, StricterIsolationLevelsWork) {
   for (const std::string level : {"REPEATABLE READ", "SERIALIZABLE"}) {
     db_.Run("SET postcall.analysis_wait = '1h'");

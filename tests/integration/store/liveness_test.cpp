@@ -60,7 +60,8 @@ TEST_F(Watching, DeclaresADispatcherGoneThatHasNotMovedFor30Seconds) {
   ASSERT_THAT(gone, SizeIs(1));
   EXPECT_EQ(gone[0].dispatcher, dispatcher_.id());
   EXPECT_EQ(gone[0].instance, "first");
-  EXPECT_EQ(gone[0].unknown, 3);
+  ASSERT_THAT(gone[0].unknown, SizeIs(3));
+  EXPECT_EQ(gone[0].unknown[0].cause, Cause::kCompletion);
   EXPECT_EQ(Log("unknown"), 3);
   EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries WHERE finished_at >= claimed_at AND error <> ''"),
             "3");
@@ -178,11 +179,11 @@ TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
   AddCalls("a", 1, "living");
   living.ClaimAll(session_);
   Unregister(session_, dispatcher_.id());
-  EXPECT_EQ(SweepOrphans(session_), 0) << "too young";
+  EXPECT_THAT(SweepOrphans(session_), IsEmpty()) << "too young";
   MakeOld("46 seconds");
-  EXPECT_EQ(SweepOrphans(session_), 2);
+  EXPECT_THAT(SweepOrphans(session_), SizeIs(2));
   EXPECT_EQ(Log("unknown"), 2);
-  EXPECT_EQ(SweepOrphans(session_), 0);
+  EXPECT_THAT(SweepOrphans(session_), IsEmpty());
 }
 
 TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
@@ -194,7 +195,8 @@ TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
   MakeOld("46 seconds");
   const std::vector<DeliveryId> held{claimed.sent[1]};
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held),
-              ::testing::UnorderedElementsAre(claimed.sent[0], claimed.sent[2]));
+              ::testing::UnorderedElementsAre(::testing::Field(&Swept::id, claimed.sent[0]),
+                                              ::testing::Field(&Swept::id, claimed.sent[2])));
   EXPECT_EQ(Log("unknown"), 2);
   EXPECT_EQ(Log("in_flight"), 2);
 }

@@ -100,6 +100,13 @@ TEST_F(Migrations, WorkWhenTheDatabaseDefaultsToAStricterIsolation) {
   EXPECT_EQ(failed, 0);
 }
 
+TEST_F(Migrations, RefuseAnEncodingThatPayloadsDoNotHave) {
+  SharedPostgres().Execute("CREATE DATABASE latin1 ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'");
+  const auto migrated = Migrate({.url = SharedPostgres().Url("latin1"), .application_name = "test"});
+  ASSERT_FALSE(migrated);
+  EXPECT_THAT(migrated.error(), HasSubstr("encoding is LATIN1"));
+}
+
 TEST_F(Migrations, TellTheirStatus) {
   store::DatabaseStatus status = store::ReadDatabaseStatus(Options());
   EXPECT_EQ(status.schema, "");
