@@ -53,7 +53,11 @@ std::string OneLine(std::string text) {
 }
 
 // The name in "--name=value": a value may be a secret under a misspelt name.
-std::string NameOf(const std::string& argument) { return argument.substr(0, argument.find('=')); }
+// Without a value: it may be a URL with a password. A single dash has one letter, and all behind is its
+// value.
+std::string NameOf(const std::string& argument) {
+  return argument.starts_with("--") ? argument.substr(0, argument.find('=')) : argument.substr(0, 2);
+}
 
 bool LooksLikeAName(const std::string& word) {
   return word.size() <= 40 &&

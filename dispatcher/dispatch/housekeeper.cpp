@@ -83,13 +83,17 @@ void Housekeeper::RunChore(Chore& chore) {
   try {
     chore.run();
     chore.next = Steady::now() + chore.every;
+    chore.said.clear();
   } catch (const std::exception& error) {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
     metrics_.database_errors(chore.operation).Increment();
-    log::Warning("a chore failed and is tried again", {{"chore", chore.name}, {"error", error.what()}});
+    // Said once for each reason, not every second of an outage.
+    if (std::exchange(chore.said, error.what()) != error.what()) {
+      log::Warning("a chore failed and is tried again", {{"chore", chore.name}, {"error", error.what()}});
+    }
     chore.next = Steady::now() + std::min(chore.every, kRetryAfter);
   }
 }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -34,6 +35,7 @@ class Housekeeper {
     Steady::duration every;
     std::function<void()> run;
     SteadyTime next{};
+    std::string said{};  // why it failed last, as logged
   };
 
   void Run();

@@ -1,6 +1,7 @@
 #include "dispatcher/dispatch/recorder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/log.h"
 
@@ -150,11 +151,15 @@ bool Recorder::WriteBatch() {
     }
   } catch (const std::exception& error) {
     metrics_.database_errors(operation).Increment();
-    log::Warning(
-        "outcomes wait, the database did not take them",
-        {{"operation", metrics::ToString(operation)}, {"waiting", unrecorded()}, {"error", error.what()}});
+    // Said once for each reason, not at each try.
+    if (std::exchange(said_, error.what()) != error.what()) {
+      log::Warning(
+          "outcomes wait, the database did not take them",
+          {{"operation", metrics::ToString(operation)}, {"waiting", unrecorded()}, {"error", error.what()}});
+    }
     return false;
   }
+  if (!std::exchange(said_, "").empty()) log::Info("the database takes outcomes again");
   const std::lock_guard lock(mutex_);
   in_batches_ = 0;
   CountUnrecorded();

@@ -62,6 +62,7 @@ class Recorder {
   std::vector<store::Finished> finished_batch_;
   std::vector<store::Returned> returned_batch_;
   std::size_t in_batches_ = 0;  // guarded by mutex_
+  std::string said_;            // why it failed last, as logged
 
   std::thread thread_;
 };

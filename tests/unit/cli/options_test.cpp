@@ -64,6 +64,8 @@ TEST(CommandLine, UnknownCommandsAndOptionsAreBadUsage) {
   EXPECT_EQ(Bad({"run", "--frob"}), "unknown option --frob; see postcall-dispatcher run --help");
   EXPECT_EQ(Bad({"run", "--frob=x"}), "unknown option --frob; see postcall-dispatcher run --help");
   EXPECT_EQ(Bad({"run", "-x"}), "unknown option -x; see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"run", "-dpostgresql://u:secret@h/d"}),
+            "unknown option -d; see postcall-dispatcher run --help");
   EXPECT_THAT(Bad({"run", "--max-in"}), HasSubstr("unknown option --max-in;"));
   EXPECT_THAT(Bad({"migrate", "--max-in-flight", "3"}), HasSubstr("unknown option --max-in-flight;"));
   EXPECT_THAT(Bad({"run", "--status"}), HasSubstr("unknown option --status;"));
