@@ -72,12 +72,7 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   // One more for each: the connection stays open after its POST, to be used again.
   const std::int64_t per_post = static_cast<std::int64_t>(http::kDescriptorsPerPost) + 1;
   const std::int64_t fitting = std::max<std::int64_t>(1, descriptors / per_post);
-  if (fitting < made.limits.in_flight) {
-    log::Warning(
-        "--max-in-flight is lowered to what the limit of open files allows; raise that limit (ulimit -n)",
-        {{"wanted", made.limits.in_flight}, {"now", fitting}});
-    made.limits.in_flight = static_cast<int>(fitting);
-  }
+  made.limits.in_flight = static_cast<int>(std::min<std::int64_t>(fitting, made.limits.in_flight));
   const std::int64_t left =
       descriptors - made.limits.in_flight * static_cast<std::int64_t>(http::kDescriptorsPerPost);
   made.http.max_idle_connections =
@@ -163,14 +158,20 @@ int RunCommand(const Options& options) {
                             .libpq = LibpqVersion()});
   std::unique_ptr<dispatch::Dispatcher> dispatcher;
   std::unique_ptr<admin::AdminServer> admin;
+  const dispatch::DispatcherOptions made = ToDispatcherOptions(options);
   try {
-    dispatcher = std::make_unique<dispatch::Dispatcher>(ToDispatcherOptions(options), metrics);
+    dispatcher = std::make_unique<dispatch::Dispatcher>(made, metrics);
     admin = std::make_unique<admin::AdminServer>(
         admin::AdminOptions{.listen = options.admin_listen, .token = options.admin_token},
         ProbesOf(*dispatcher, metrics));
   } catch (const std::runtime_error& error) {  // a file, an address: what a setting names cannot be had
     std::cerr << "postcall-dispatcher: " << error.what() << '\n';
     return kBadConfiguration;
+  }
+  if (made.limits.in_flight < options.max_in_flight) {
+    log::Warning(
+        "--max-in-flight is lowered to what the limit of open files allows; raise that limit (ulimit -n)",
+        {{"wanted", options.max_in_flight}, {"now", made.limits.in_flight}});
   }
   dispatcher->Start();
   log::Info("started", {{"version", POSTCALL_VERSION}, {"instance", options.instance}});

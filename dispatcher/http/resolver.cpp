@@ -2,12 +2,14 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "dispatcher/http/local_fault.h"
 
@@ -25,6 +27,9 @@ constexpr std::chrono::milliseconds kTick{100};
 // The first answer is waited for that long, then the question is asked again, twice as patiently each time.
 constexpr int kFirstTimeoutMs = 500;
 constexpr int kTries = 4;
+
+// How often to look whether the system's name servers have changed.
+constexpr std::chrono::seconds kLookAtSettings{5};
 
 // Sockets are made here, so that it is known why one could not be made.
 int OpenSocket(int family, int type, int protocol, void* socket_error) {
@@ -66,6 +71,12 @@ address ToAddress(const sockaddr& raw) {
   return address_v6(bytes);
 }
 
+// Of the file that names the name servers; zero when there is none.
+timespec SystemSettingsChangedAt() {
+  struct stat file {};
+  return ::stat("/etc/resolv.conf", &file) == 0 ? file.st_mtim : timespec{};
+}
+
 std::string Sentence(int status) {
   switch (status) {
     case ARES_ENOTFOUND:
@@ -103,7 +114,10 @@ struct Resolver::Question {
   std::list<Pending>::iterator pending;
 };
 
-Resolver::Resolver(SocketWatch& watch, const std::string& name_servers) : watch_(watch) {
+Resolver::Resolver(SocketWatch& watch, const std::string& name_servers)
+    : watch_(watch), name_servers_(name_servers), read_at_(SystemSettingsChangedAt()), channel_(Open()) {}
+
+Resolver::Channel Resolver::Open() {
   ares_options options{};
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
   options.timeout = kFirstTimeoutMs;
@@ -124,21 +138,41 @@ Resolver::Resolver(SocketWatch& watch, const std::string& name_servers) : watch_
   int status = ares_init_options(&channel, &options,
                                  ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_DOMAINS |
                                      ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
-  channel_.reset(channel);
-  if (status == ARES_SUCCESS && !name_servers.empty()) {
-    status = ares_set_servers_ports_csv(channel, name_servers.c_str());
+  Channel opened(channel);
+  if (status == ARES_SUCCESS && !name_servers_.empty()) {
+    status = ares_set_servers_ports_csv(channel, name_servers_.c_str());
   }
   if (status != ARES_SUCCESS) {
     throw std::runtime_error(std::string("cannot set up name lookups (see /etc/resolv.conf): ") +
                              ares_strerror(status));
   }
   ares_set_socket_functions(channel, &kSocketFunctions, &socket_error_);
+  return opened;
+}
+
+// c-ares reads them once; a machine may get other name servers while it runs.
+void Resolver::FollowSystem(SteadyTime now) {
+  if (!name_servers_.empty() || now - looked_at_ < kLookAtSettings) return;
+  looked_at_ = now;
+  const timespec changed_at = SystemSettingsChangedAt();
+  if (changed_at.tv_sec == read_at_.tv_sec && changed_at.tv_nsec == read_at_.tv_nsec) return;
+  try {
+    Channel fresh = Open();
+    former_.push_back(std::exchange(channel_, std::move(fresh)));
+    read_at_ = changed_at;
+  } catch (const std::runtime_error&) {
+    // Half written, perhaps: the next look may find it whole.
+  }
 }
 
 // What is pending answers ARES_EDESTRUCTION while the members are still there; nobody is told.
-Resolver::~Resolver() { channel_.reset(); }
+Resolver::~Resolver() {
+  channel_.reset();
+  former_.clear();
+}
 
 void Resolver::Lookup(const std::string& host, LookupDone done) {
+  FollowSystem(Steady::now());
   if (const auto same = unfinished_.find(host); same != unfinished_.end()) {
     same->second->waiting.push_back(std::move(done));
     return;
@@ -217,13 +251,14 @@ LookupResult Resolver::ResultOf(const Pending& pending) {
 void Resolver::Turn(SteadyTime now) {
   if (now >= tick_) {
     socket_error_ = 0;
-    ares_process_fd(channel_.get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    Process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     for (Pending& pending : pending_) {
       const auto age = now - pending.started;
       if (age < kEnoughWithOneFamily) break;
       if (age >= kGiveUp || !pending.v4.empty() || !pending.v6.empty()) Finish(pending);
     }
     tick_ = pending_.empty() ? SteadyTime::max() : now + kTick;
+    if (pending_.empty()) former_.clear();
   }
   for (const auto& [waiting, result] : std::exchange(over_, {})) {
     for (const LookupDone& done : waiting) done(result);
@@ -234,8 +269,14 @@ SteadyTime Resolver::due() const { return over_.empty() ? tick_ : SteadyTime::mi
 
 void Resolver::OnReady(int fd, SocketWatch::Readiness readiness, void*) {
   socket_error_ = 0;
-  ares_process_fd(channel_.get(), readiness.readable || readiness.error ? fd : ARES_SOCKET_BAD,
-                  readiness.writable ? fd : ARES_SOCKET_BAD);
+  Process(readiness.readable || readiness.error ? fd : ARES_SOCKET_BAD,
+          readiness.writable ? fd : ARES_SOCKET_BAD);
+}
+
+// A channel takes no notice of a socket that is not its own.
+void Resolver::Process(int readable, int writable) {
+  ares_process_fd(channel_.get(), readable, writable);
+  for (const Channel& channel : former_) ares_process_fd(channel.get(), readable, writable);
 }
 
 }  // namespace postcall::http

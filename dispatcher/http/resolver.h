@@ -26,7 +26,8 @@ class Resolver final : public SocketWatch::Owner {
   // the question for IPv6.
   static constexpr std::chrono::seconds kEnoughWithOneFamily{2};
 
-  // `name_servers`: "127.0.0.1:5353,…"; empty for those of the system. Throws std::runtime_error.
+  // `name_servers`: "127.0.0.1:5353,…"; empty for those of the system, which are read anew when they change.
+  // Throws std::runtime_error.
   Resolver(SocketWatch& watch, const std::string& name_servers);
   ~Resolver();
   Resolver(const Resolver&) = delete;
@@ -49,19 +50,27 @@ class Resolver final : public SocketWatch::Owner {
  private:
   struct Pending;
   struct Question;
+  using Channel = Handle<ares_channeldata, ares_destroy>;
 
+  Channel Open();
+  void FollowSystem(SteadyTime now);
+  void Process(int readable, int writable);
   void AddAnswer(const Question& question, int status, const ares_addrinfo* answer);
   void Finish(Pending& pending);
   static LookupResult ResultOf(const Pending& pending);
 
   SocketWatch& watch_;
+  const std::string name_servers_;
+  timespec read_at_{};    // when the system's settings were last changed, as they were read
+  SteadyTime looked_at_;  // whether they were changed
   int socket_error_ = 0;  // errno of a socket that could not be made, during a call into c-ares
   SteadyTime tick_ = SteadyTime::max();
   AddressCache cache_;
   std::list<Pending> pending_;  // oldest first; each stays until c-ares has answered for both families
   std::unordered_map<std::string, Pending*> unfinished_;
   std::vector<std::pair<std::vector<LookupDone>, LookupResult>> over_;
-  Handle<ares_channeldata, ares_destroy> channel_;
+  Channel channel_;
+  std::vector<Channel> former_;  // with settings of before; questions may still be pending
 };
 
 }  // namespace postcall::http

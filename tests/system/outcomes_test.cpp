@@ -29,6 +29,7 @@ class Outcomes : public SystemTest {
     const std::string address = "127." + std::to_string(1 + number / 65536 % 250) + "." +
                                 std::to_string(number / 256 % 256) + "." + std::to_string(1 + number % 250);
     names_ = std::make_unique<NameServer>(address, 53);
+    other_address_ = address.substr(0, address.rfind('.') + 1) + "253";
     resolv_conf_ = ::testing::TempDir() + "resolv." + std::to_string(number);
     std::ofstream(resolv_conf_) << "nameserver " << address << "\n";
   }
@@ -65,7 +66,25 @@ class Outcomes : public SystemTest {
 
   std::unique_ptr<NameServer> names_;
   std::string resolv_conf_;
+  std::string other_address_;
 };
+
+TEST_F(Outcomes, FollowTheSystemsNameServersWhenTheyChange) {
+  NameServer others(other_address_, 53);
+  others.Script("moved.example", NameAnswer::Addresses({"127.0.0.1"}));
+  const Service service(RunWithNames());
+  platform_.AddAgent("agent", endpoint_.Url("/ok", "moved.example"));
+  platform_.CompleteCalls("agent", "before-", 1);
+  ASSERT_TRUE(platform_.WaitUntilSettled(30s));
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"dns_error", 1}}));
+  std::ofstream(resolv_conf_) << "nameserver " << other_address_ << "\n";
+  const SteadyTime limit = Steady::now() + 20s;
+  for (int call = 1; platform_.Outcomes()["delivered"] == 0 && Steady::now() < limit; ++call) {
+    platform_.CompleteCalls("agent", "after" + std::to_string(call) + "-", 1);
+    ASSERT_TRUE(platform_.WaitUntilSettled(30s));
+  }
+  EXPECT_EQ(platform_.Outcomes()["delivered"], 1);
+}
 
 TEST_F(Outcomes, AreWhatTheEndpointDid) {
   endpoint_.On("/ok", Respond(200, "fine"));
