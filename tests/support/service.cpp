@@ -57,13 +57,14 @@ Service::Service(ServiceOptions options) {
   if (pid_ < 0) throw std::runtime_error("fork");
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves nothing behind
+    ::dup2(log.write.get(), STDERR_FILENO);
+    ::dup2(output.write.get(), STDOUT_FILENO);
     if (!options.resolv_conf.empty() &&
         (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
          ::mount(options.resolv_conf.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)) {
+      ::perror("cannot mount a resolv.conf of its own, which needs root and / as a mount point");
       ::_exit(126);
     }
-    ::dup2(log.write.get(), STDERR_FILENO);
-    ::dup2(output.write.get(), STDOUT_FILENO);
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
