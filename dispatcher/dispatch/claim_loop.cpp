@@ -26,8 +26,10 @@ constexpr auto kPauseWhileFull = std::chrono::milliseconds(20);
 constexpr auto kPauseAfterError = std::chrono::milliseconds(500);
 constexpr auto kAskFateAgain = std::chrono::milliseconds(200);
 
-// A sixth of the 30 s after which others take a dispatcher for gone (CONTRACT §4).
+// How often to look whether the database still fits: it may be migrated while we run.
 constexpr auto kLookAgain = std::chrono::minutes(1);
+
+// A sixth of the 30 s after which others take a dispatcher for gone (CONTRACT §4).
 constexpr auto kBeatEvery = std::chrono::seconds(5);
 
 }  // namespace
@@ -56,7 +58,7 @@ void ClaimLoop::Drain(SteadyTime deadline) {
   wake_.notify_one();
 }
 
-std::vector<ClaimedDeliveryPtr> ClaimLoop::Stop() {
+void ClaimLoop::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -64,6 +66,10 @@ std::vector<ClaimedDeliveryPtr> ClaimLoop::Stop() {
     wake_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
+}
+
+std::vector<ClaimedDeliveryPtr> ClaimLoop::TakeUnconfirmed() {
+  const std::lock_guard lock(mutex_);
   return std::exchange(to_confirm_, {});
 }
 
@@ -114,7 +120,7 @@ void ClaimLoop::Run() {
 }
 
 void ClaimLoop::Turn() {
-  if (Steady::now() - looked_at_ >= kLookAgain) fits_ = false;  // it may have been migrated
+  if (Steady::now() - looked_at_ >= kLookAgain) fits_ = false;
   if (!fits_) {
     doing_ = metrics::Operation::kHeartbeat;
     if (const std::optional<std::string> fault = store::FaultOfDatabase(session_))
@@ -224,13 +230,14 @@ void ClaimLoop::Settle(const store::InDoubt& doubt) {
       Fail(metrics::Operation::kResolve, error);
     }
     Pause(kAskFateAgain);
-    const std::lock_guard lock(mutex_);
-    if (stopping_) {
-      log::Error("stopped before a claim's fate was known, none of its calls was sent",
-                 {{"claim", doubt.claimed.claim_id.get().ToString()}});
-      spine_.abandon(doubt.claimed);
-      return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stopping_) continue;
     }
+    log::Error("stopped before a claim's fate was known, none of its calls was sent",
+               {{"claim", doubt.claimed.claim_id.get().ToString()}});
+    spine_.abandon(doubt.claimed);  // frees slots, and so may Wake
+    return;
   }
 }
 

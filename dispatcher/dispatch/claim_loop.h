@@ -45,8 +45,10 @@ class ClaimLoop {
 
   // Claims no more, and goes on with everything else until `deadline` at most. Any thread.
   void Drain(SteadyTime deadline);
-  // Ends the thread. Returns those that still waited to be confirmed. Idempotent.
-  std::vector<ClaimedDeliveryPtr> Stop();
+  // Ends the thread. Idempotent.
+  void Stop();
+  // Those that still wait to be confirmed; after Stop, and once nobody calls ConfirmFirst any more.
+  std::vector<ClaimedDeliveryPtr> TakeUnconfirmed();
   // Takes the dispatcher off the list of the living ones; after Stop.
   void SignOff();
 

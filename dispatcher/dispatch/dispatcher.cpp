@@ -92,10 +92,10 @@ std::vector<store::Finished> Dispatcher::Stop() {
   recorder_->LimitBy(start + kStopWithin);
   housekeeper_->Stop();
   admission_.WaitUntilEmpty(start + kDrainWithin);
-  const std::vector<ClaimedDeliveryPtr> unconfirmed = claim_loop_->Stop();
+  claim_loop_->Stop();
   signer_.join();
   network_->Stop();
-  Lost(unconfirmed);
+  Lost(claim_loop_->TakeUnconfirmed());
   if (const int cut_off = admission_.in_flight(); cut_off > 0) {
     log::Error("stopped while deliveries were in flight, others will mark them unknown",
                {{"deliveries", cut_off}});
