@@ -1,6 +1,5 @@
 // `run`: the service, from start to drain (CONTRACT §5). Main thread: sets everything up, then waits for a
 // signal.
-#include <curl/curl.h>
 #include <libpq-fe.h>
 #include <sys/resource.h>
 
@@ -142,7 +141,7 @@ std::string LibpqVersion() {
 
 int RunCommand(const Options& options) {
   const sigset_t signals = BlockStopSignals();
-  curl_global_init(CURL_GLOBAL_DEFAULT);
+  http::InitialiseLibrary();
 
   if (options.migrate) {
     if (const int code = MigrateCommand(options); code != 0) return code;
@@ -153,9 +152,8 @@ int RunCommand(const Options& options) {
     return kBadConfiguration;
   }
 
-  metrics::Metrics metrics({.version = POSTCALL_VERSION,
-                            .libcurl = curl_version_info(CURLVERSION_NOW)->version,
-                            .libpq = LibpqVersion()});
+  metrics::Metrics metrics(
+      {.version = POSTCALL_VERSION, .libcurl = http::LibraryVersion(), .libpq = LibpqVersion()});
   std::unique_ptr<dispatch::Dispatcher> dispatcher;
   std::unique_ptr<admin::AdminServer> admin;
   const dispatch::DispatcherOptions made = ToDispatcherOptions(options);

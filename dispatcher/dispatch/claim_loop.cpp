@@ -27,7 +27,7 @@ constexpr auto kPauseAfterError = std::chrono::milliseconds(500);
 constexpr auto kAskFateAgain = std::chrono::milliseconds(200);
 
 // How often to look whether the database still fits: it may be migrated while we run.
-constexpr auto kLookAgain = std::chrono::minutes(1);
+constexpr auto kLookAgain = std::chrono::seconds(15);
 
 // A sixth of the 30 s after which others take a dispatcher for gone (CONTRACT §4).
 constexpr auto kBeatEvery = std::chrono::seconds(5);

@@ -31,13 +31,15 @@ constexpr std::size_t kMaxMultis = 64;
 constexpr std::size_t kStartsPerTurn = 64;
 constexpr std::size_t kClosesPerTurn = 64;
 
-void InitCurl() {
+}  // namespace
+
+void InitialiseLibrary() {
   ::unsetenv("SSLKEYLOGFILE");  // libcurl would write the keys of every TLS session there
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (initialised != CURLE_OK) throw std::runtime_error("libcurl cannot be initialised");
 }
 
-}  // namespace
+std::string LibraryVersion() { return curl_version_info(CURLVERSION_NOW)->version; }
 
 class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
  public:
@@ -218,7 +220,7 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
 
 Engine::Engine(boost::asio::io_context& loop, const egress::Policy& policy, metrics::Metrics& metrics,
                EngineOptions options) {
-  InitCurl();
+  InitialiseLibrary();
   impl_ = std::make_shared<Impl>(loop, policy, metrics, std::move(options));
   impl_->Begin();
 }

@@ -28,6 +28,13 @@ struct EngineOptions {
   std::string name_servers = {};              // "127.0.0.1:5353,…"; empty: the system's
 };
 
+// Readies libcurl for the process. Every engine's constructor does it too; a process that goes on to start
+// threads calls it before, because it changes the environment. Throws std::runtime_error.
+void InitialiseLibrary();
+
+// libcurl's own, "7.88.1".
+std::string LibraryVersion();
+
 class Engine {
  public:
   // `policy` and `metrics` outlive the engine. Throws std::runtime_error when the CA bundle or the name

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,10 @@ Service::Service(ServiceOptions options) {
       ::perror("cannot mount a resolv.conf of its own, which needs root and / as a mount point");
       ::_exit(126);
     }
+    if (options.descriptor_limit) {
+      const rlimit limit{*options.descriptor_limit, *options.descriptor_limit};
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
@@ -79,8 +84,6 @@ Service::~Service() {
     Signal(SIGKILL);
     Wait(std::chrono::seconds(20));
   }
-  log_reader_.join();
-  output_reader_.join();
 }
 
 void Service::Signal(int signal) const {
@@ -94,6 +97,8 @@ std::optional<int> Service::Wait(std::chrono::milliseconds limit) {
     const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
     if (ended == pid_) {
       exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      log_reader_.join();  // so that log() and output() are whole
+      output_reader_.join();
       break;
     }
     if (Steady::now() >= deadline) return std::nullopt;

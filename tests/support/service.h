@@ -23,6 +23,7 @@ struct ServiceOptions {
   std::map<std::string, std::string> environment = {};  // beside the test's own
   std::string resolv_conf =
       {};  // what the process sees as /etc/resolv.conf; needs root. Empty: the machine's
+  std::optional<unsigned> descriptor_limit = {};  // of open files; none: the test's own
 };
 
 struct HttpAnswer {

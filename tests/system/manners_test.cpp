@@ -1,5 +1,8 @@
 // The service as operators meet it: its admin port, its log, its exit codes, and no secret in any of them.
+#include <unistd.h>
+
 #include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -11,7 +14,28 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Manners : public SystemTest {};
+class Manners : public SystemTest {
+ protected:
+  // The URL of the same database by the proxy.
+  static std::string Through(const TcpProxy& proxy, const std::string& url) {
+    return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" +
+           Platform(url).Value("SELECT current_database()");
+  }
+  // Outcomes that could not be recorded and went to the log instead.
+  static int Printed(const std::string& log, const std::string& outcome) {
+    int printed = 0;
+    std::istringstream lines(log);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == outcome) ++printed;
+    }
+    return printed;
+  }
+  static std::ptrdiff_t Count(const std::string& log, const std::string& text) {
+    std::ptrdiff_t count = 0;
+    for (std::size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++count;
+    return count;
+  }
+};
 
 TEST_F(Manners, ReadyWhileTheDatabaseIsThereAndNotAfter) {
   PrivatePostgres postgres;
@@ -35,8 +59,7 @@ TEST_F(Manners, OutcomesOutliveADatabaseThatGoesAway) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
   endpoint_.On("/slow", Wait(2s) + Respond(200));
-  Service service({.arguments = {"--database-url", url, "--admin-listen", "127.0.0.1:0", "--egress-allow",
-                                 "127.0.0.0/8"}});
+  Service service(Run({"--database-url", url}));
   {
     Platform platform(url);
     platform.AddAgent("agent", endpoint_.Url("/slow"));
@@ -57,8 +80,7 @@ TEST_F(Manners, StoppedWithoutADatabaseItPrintsEachOutcomeAndFails) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
   endpoint_.On("/slow", Wait(1s) + Respond(200));
-  Service service({.arguments = {"--database-url", url, "--admin-listen", "127.0.0.1:0", "--egress-allow",
-                                 "127.0.0.0/8"}});
+  Service service(Run({"--database-url", url}));
   {
     Platform platform(url);
     platform.AddAgent("agent", endpoint_.Url("/slow"));
@@ -68,12 +90,7 @@ TEST_F(Manners, StoppedWithoutADatabaseItPrintsEachOutcomeAndFails) {
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(12s), 1);
-  int printed = 0;
-  std::istringstream lines(service.log());
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "delivered") ++printed;
-  }
-  EXPECT_EQ(printed, 5) << service.log();
+  EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
 // As above with a server that takes bytes and never answers, for which a client would wait.
@@ -81,12 +98,8 @@ TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
   TcpProxy proxy(postgres.port());
-  const std::string database = Platform(url).Value("SELECT current_database()");
   endpoint_.On("/slow", Wait(9s) + Respond(200));
-  Service service(
-      {.arguments = {"--database-url",
-                     "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database,
-                     "--admin-listen", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8"}});
+  Service service(Run({"--database-url", Through(proxy, url)}));
   Platform platform(url);
   platform.AddAgent("agent", endpoint_.Url("/slow"));
   platform.CompleteCalls("agent", "call-", 5);
@@ -94,24 +107,15 @@ TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
   proxy.Stall(true);
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(11500ms), 1) << service.log();
-  int printed = 0;
-  std::istringstream lines(service.log());
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "delivered") ++printed;
-  }
-  EXPECT_EQ(printed, 5) << service.log();
+  EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
 // Nothing of such a claim was sent, and whether it was made can no longer be found out.
 TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
-  const std::string database = Platform(url).Value("SELECT current_database()");
   TcpProxy proxy(postgres.port());
-  Service service(
-      {.arguments = {"--database-url",
-                     "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database,
-                     "--admin-listen", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8"}});
+  Service service(Run({"--database-url", Through(proxy, url)}));
   ASSERT_TRUE(service.WaitUntilReady());
   Platform platform(url);
   platform.AddAgent("agent", endpoint_.Url("/ok"));
@@ -132,13 +136,90 @@ TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(12s), 1) << service.log();
-  int printed = 0;
-  std::istringstream lines(service.log());
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("{") && nlohmann::json::parse(line).at("outcome") == "not_sent") ++printed;
-  }
-  EXPECT_EQ(printed, 1) << service.log();
+  EXPECT_EQ(Printed(service.log(), "not_sent"), 1) << service.log();
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+}
+
+// A lock that somebody else holds is no outage: no probe takes the service out, and no alert rings.
+TEST_F(Manners, StaysReadyWhileALockIsHeld) {
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  pqxx::connection holder(database_url_);
+  pqxx::work lock(holder);
+  lock.exec("LOCK TABLE webhook_outbox");
+  ASSERT_TRUE(service.WaitForLog("could not do this now"));
+  EXPECT_EQ(service.Get("/readyz").status, 200);
+  EXPECT_EQ(service.Metric("postcall_database_connected"), 1.0);
+  EXPECT_GT(*service.Metric(R"(postcall_database_errors_total{operation="claim"})"), 0.0);
+  lock.abort();
+  platform_.AddAgent("agent", endpoint_.Url("/ok"));
+  platform_.CompleteCalls("agent", "call-", 1);
+  EXPECT_TRUE(platform_.WaitUntilSettled());
+}
+
+// During a rolling upgrade that older binaries must not survive.
+TEST_F(Manners, StopsClaimingWhenTheDatabaseIsMigratedBeyondIt) {
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.Query("INSERT INTO webhook_migrations VALUES (99, 'of_the_future', now(), 99)");
+  ASSERT_TRUE(service.WaitForLog("compatibility number 99"));
+  EXPECT_EQ(service.Get("/readyz").status, 503);
+  EXPECT_NE(service.Get("/readyz").body.find("compatibility number 99"), std::string::npos);
+  platform_.AddAgent("agent", endpoint_.Url("/ok"));
+  platform_.CompleteCalls("agent", "call-", 1);
+  platform_.Query("DELETE FROM webhook_migrations WHERE version = 99");
+  EXPECT_TRUE(platform_.WaitUntilSettled()) << "and goes on when it fits again";
+}
+
+TEST_F(Manners, SaysAnOutageOnce) {
+  PrivatePostgres postgres;
+  const std::string url = postgres.CreateMigratedDatabase();
+  Service service(Run({"--database-url", url}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  postgres.Stop(PrivatePostgres::StopMode::kImmediate);
+  const SteadyTime limit = Steady::now() + 20s;
+  const std::string series = R"(postcall_database_errors_total{operation="sweep"})";
+  while (service.Metric(series).value_or(0) < 8 && Steady::now() < limit) {
+  }
+  ASSERT_GE(service.Metric(series), 8.0);
+  // The first says that the connection was lost, the others that there is none to be had.
+  EXPECT_LE(Count(service.log(), "chore=\"make calls due"), 2) << service.log();
+}
+
+TEST_F(Manners, WritesNoKeysOfTlsSessionsWhateverTheEnvironmentSays) {
+  CertificateAuthority authority;
+  HostileEndpoint tls({.tls = TlsOptions{authority.Issue({"127.0.0.1"})}});
+  const std::string keys = ::testing::TempDir() + "keys." + std::to_string(::getpid());
+  ServiceOptions options = Run({"--ca-file", authority.ca_file().string()});
+  options.environment = {{"SSLKEYLOGFILE", keys}};
+  Service service(std::move(options));
+  platform_.AddAgent("agent", tls.Url("/ok"));
+  platform_.CompleteCalls("agent", "call-", 1);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
+  EXPECT_FALSE(std::filesystem::exists(keys));
+}
+
+// To sign a body takes as long as it is large, and takes it once a secret.
+TEST_F(Manners, ALargeSignedBodyMakesNobodyWait) {
+  std::string secrets;
+  for (int secret = 0; secret < 16; ++secret) {
+    secrets += std::string(secret == 0 ? "" : ", ") + R"("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")";
+  }
+  platform_.AddAgent("large", endpoint_.Url("/ok"), R"("secret": [)" + secrets + "]");
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('large', 'large', 'in_progress')");
+  platform_.Query(
+      "INSERT INTO call_analysis (call_id, summary) VALUES ('large', repeat('x', 40 * 1000 * 1000))");
+  platform_.Query("UPDATE calls SET status = 'completed'");
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  ASSERT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
+  const std::string signature = endpoint_.ledger().Requests()[0].Header("webhook-signature").value();
+  EXPECT_EQ(Count(signature, "v1,"), 16);
+  EXPECT_EQ(service.Metric(R"(postcall_loop_lag_seconds_bucket{le="0.25"})"),
+            service.Metric("postcall_loop_lag_seconds_count"))
+      << service.Get("/metrics").body;
 }
 
 TEST_F(Manners, LogsJsonLinesAndNoSecretAnywhere) {
@@ -185,6 +266,18 @@ TEST_F(Manners, WrongConfigurationIsOneLineAndExitCodeTwo) {
     EXPECT_NE(service.log().find(named), std::string::npos) << service.log();
     EXPECT_EQ(std::ranges::count(service.log(), '\n'), 1) << service.log();
   }
+}
+
+TEST_F(Manners, WarnsOfALoweredLimitOnlyWhenItStarts) {
+  ServiceOptions options = Run();
+  options.descriptor_limit = 300;
+  Service service(options);
+  ASSERT_TRUE(service.WaitForLog("--max-in-flight is lowered"));
+  ASSERT_TRUE(service.WaitUntilReady());
+  options.arguments.insert(options.arguments.end(), {"--admin-listen", "192.0.2.1:9464"});
+  Service refused(options);
+  EXPECT_EQ(refused.Wait(10s), 2);
+  EXPECT_EQ(std::ranges::count(refused.log(), '\n'), 1) << refused.log();
 }
 
 TEST_F(Manners, RefusesADatabaseThatIsNotMigrated) {

@@ -184,6 +184,8 @@ TEST_F(Outcomes, AreSkippedWhenWhatWasEnqueuedIsRemoved) {
   Service service(Run());
   ASSERT_TRUE(platform_.WaitUntilSettled());
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"skipped", 3}}));
+  EXPECT_EQ(platform_.Value("SELECT url FROM webhook_deliveries WHERE agent_id = 'gone-call'"),
+            endpoint_.Url("/ok"));
   EXPECT_EQ(platform_.Value("SELECT unaccounted FROM webhook_reconciliation"), "0");
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 }

@@ -160,13 +160,23 @@ TEST(Answer, HeadersUpToTheLimitAreFineAndBeyondAreNot) {
   EXPECT_EQ(result.error, "The answer had more than 64 KiB of headers.");
 }
 
+TEST(Answer, ThatNothingWasModifiedIsNoRedirect) {
+  HostileEndpoint endpoint;
+  endpoint.Otherwise(Send("HTTP/1.1 304 Not Modified\r\n\r\n"));
+  Poster poster;
+  const DeliveryResult result = poster.Send(endpoint.Url()).result;
+  EXPECT_EQ(result.outcome, Outcome::kRejected);
+  EXPECT_EQ(result.error, "The endpoint answered with status 304.");
+}
+
 TEST(Answer, WhatIsNotHttpIsANetworkError) {
   HostileEndpoint endpoint;
+  endpoint.On("/101", Send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"));
   endpoint.On("/garbage", Garbage());
   endpoint.On("/http09", Http09());
   endpoint.On("/http2", Http2Preface());
   Poster poster;
-  for (const char* path : {"/garbage", "/http09", "/http2"}) {
+  for (const char* path : {"/garbage", "/http09", "/http2", "/101"}) {
     const DeliveryResult result = poster.Send(endpoint.Url(path)).result;
     EXPECT_EQ(result.outcome, Outcome::kNetworkError) << path;
     EXPECT_EQ(result.reached, Reached::kResponseStarted) << path;

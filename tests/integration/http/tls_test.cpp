@@ -74,7 +74,9 @@ TEST(Tls, ACertificateOfTheFutureIsRefused) {
 }
 
 TEST(Tls, ACertificateForAnotherNameIsRefused) {
-  ExpectTlsError(PostTo(With(Authority().Issue({"example.com", "127.0.0.2"}))), "subject name");
+  const DeliveryResult result = PostTo(With(Authority().Issue({"example.com", "127.0.0.2"})));
+  ExpectTlsError(result, "subject name");
+  EXPECT_EQ(result.error.find("127.0.0.1"), std::string::npos) << "an internal address in " << result.error;
 }
 
 TEST(Tls, VersionsBefore12AreRefused) {

@@ -1,4 +1,5 @@
 // Partitions, hours, samples.
+#include "dispatcher/store/upkeep.h"
 #include "dispatcher/store/partitions.h"
 #include "dispatcher/store/reports.h"
 #include "tests/integration/store/store_test.h"
@@ -42,6 +43,14 @@ TEST_F(Upkeep, SamplesTheOutbox) {
   EXPECT_EQ(sample.oldest_age_s, 0) << "nothing is due";
   Query("UPDATE webhook_outbox SET due_at = now() - interval '90 seconds' WHERE call_id = 'b2'");
   EXPECT_NEAR(SampleOutbox(session_).oldest_age_s, 90, 5);
+}
+
+TEST_F(Upkeep, DeletesWhatIsTooOldHoweverMuchThereIs) {
+  Query(
+      "INSERT INTO webhook_declined SELECT 'c' || n, 'no_url', now() - interval '401 days' "
+      "FROM generate_series(1, 12000) n");
+  EXPECT_EQ(PurgeOld(session_), 12000);
+  EXPECT_EQ(PurgeOld(session_), 0);
 }
 
 TEST_F(Upkeep, AccountsForEveryCompletion) {
