@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "common/log.h"
-#include "schema/payload.h"
 #include "schema/signature.h"
 
 namespace postcall::dispatch {
@@ -14,9 +13,6 @@ namespace {
 
 // A send later than this after its claim first confirms that the row is still its own (CONTRACT §4).
 constexpr auto kFenceHolds = std::chrono::seconds(10);
-
-// Agents whose parsed settings are remembered.
-constexpr std::size_t kMaxDestinations = 20'000;
 
 // A delivery that reaches the network later than this after its claim is confirmed first, once: otherwise too
 // little of the fence's 10 s might be left to connect in.
@@ -54,7 +50,11 @@ void ObserveIf(prometheus::Histogram& histogram, const std::optional<double>& mi
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
-    : options_(std::move(options)), metrics_(metrics), id_(NewDispatcherId()), admission_(options_.limits) {
+    : options_(std::move(options)),
+      metrics_(metrics),
+      id_(NewDispatcherId()),
+      admission_(options_.limits),
+      intake_(admission_, held_) {
   network_ =
       std::make_unique<Network>(options_.network_threads, options_.egress, metrics_, options_.http, pulse_);
   recorder_ = std::make_unique<Recorder>(options_.database, held_, metrics_, pulse_);
@@ -63,10 +63,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
   claim_loop_ = std::make_unique<ClaimLoop>(
       options_.database, id_, options_.instance, admission_, metrics_, pulse_,
       ClaimLoop::Spine{
-          .judge = {.admit = [this](const store::Candidate& candidate) { return Admit(candidate); },
-                    .decide = [this](const store::Candidate& candidate) { return Decide(candidate); },
-                    .give_up = [this](const store::Candidate& candidate) { return GiveUp(candidate); },
-                    .forget = [this] { Forget(); }},
+          .judge = intake_.MakeJudge(),
           .send = [this](const store::Claimed& claimed) { Send(claimed); },
           .abandon = [this](const store::Claimed& claimed) { Abandon(claimed); },
           .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
@@ -93,6 +90,7 @@ std::vector<store::Finished> Dispatcher::Stop() {
   housekeeper_->Stop();
   admission_.WaitUntilEmpty(start + kDrainWithin);
   claim_loop_->Stop();
+  sign_no_more_ = true;
   signer_.join();
   network_->Stop();
   Lost(claim_loop_->TakeUnconfirmed());
@@ -111,138 +109,26 @@ DatabaseStatus Dispatcher::readiness() const {
   return claim_loop_->status();
 }
 
-// Within the claim: what becomes of this row? What finds no slot stays in the outbox.
-std::variant<store::Leave, store::Read, store::Finish> Dispatcher::Admit(const store::Candidate& candidate) {
-  if (candidate.settings == nullptr) {
-    return FinishInClaim(candidate, Outcome::kSkipped, "",
-                         "The agent was removed after the call was enqueued.");
-  }
-  AgentId agent_id{std::string(candidate.agent_id)};
-  std::shared_ptr<const Destination> destination = DestinationOf(agent_id, *candidate.settings);
-  if (std::holds_alternative<NoTarget>(destination->settings)) {
-    return FinishInClaim(candidate, Outcome::kSkipped, "",
-                         "The agent's webhook URL was removed after the call was enqueued.");
-  }
-  if (const auto* invalid = std::get_if<InvalidTarget>(&destination->settings)) {
-    return FinishInClaim(candidate, Outcome::kInvalidUrl, invalid->url_for_log, invalid->error);
-  }
-
-  Admission::Ticket slot;
-  if (!admission_.TryAdmit(agent_id, destination->endpoint, Steady::now(), slot)) return store::Leave{};
-  auto delivery = std::make_unique<ClaimedDelivery>();
-  delivery->key.id = candidate.id;
-  delivery->call_id = CallId(std::string(candidate.call_id));
-  delivery->agent_id = std::move(agent_id);
-  delivery->cause = candidate.cause;
-  delivery->due_at = candidate.due_at;
-  delivery->returns = candidate.returns;
-  delivery->destination = std::move(destination);
-  delivery->slot = slot;
-  admitted_.push_back(std::move(delivery));
-  return store::Read{};
-}
-
-// The call of the row that was admitted first is read: is it to be sent?
-std::variant<store::Leave, store::Send, store::Finish> Dispatcher::Decide(const store::Candidate& candidate) {
-  ClaimedDeliveryPtr delivery = std::move(admitted_.front());
-  admitted_.pop_front();
-  if (candidate.call == nullptr) {
-    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
-    return FinishInClaim(candidate, Outcome::kSkipped, delivery->destination->target().url_for_log,
-                         "The call was removed after it was enqueued.");
-  }
-  delivery->body = BuildPayload(*candidate.call);
-  if (!admission_.TryHoldBody(delivery->slot, static_cast<std::int64_t>(delivery->body.size()))) {
-    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
-    return store::Leave{};
-  }
-  held_.Add({&delivery->key.id, 1});
-  store::Send send{delivery->destination->target().url_for_log};
-  prepared_.push_back(std::move(delivery));
-  return send;
-}
-
-// What the database said of it is in the service's log; it may quote the call.
-store::Finish Dispatcher::GiveUp(const store::Candidate& candidate) {
-  return FinishInClaim(candidate, Outcome::kNotSent, "",
-                       "Nothing was sent: the call could not be read from the database.");
-}
-
-store::Finish Dispatcher::FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
-                                        std::string error) {
-  finished_by_claim_.push_back({outcome, candidate.cause, AgentId(std::string(candidate.agent_id))});
-  return {outcome, std::move(url), std::move(error)};
-}
-
-// Settings are parsed when they are new or have changed, not for each call.
-std::shared_ptr<const Destination> Dispatcher::DestinationOf(const AgentId& agent,
-                                                             std::string_view settings) {
-  if (destinations_.size() >= kMaxDestinations) destinations_.clear();
-  Parsed& parsed = destinations_[agent];
-  if (!parsed.destination || parsed.text != settings) {
-    auto destination = std::make_shared<Destination>();
-    destination->settings = ParseAgentSettings(settings);
-    if (const auto* target = std::get_if<Target>(&destination->settings))
-      destination->endpoint = target->url.Endpoint();
-    parsed = {std::string(settings), std::move(destination)};
-  }
-  return parsed.destination;
-}
-
 // The claim is committed: from here on each of its rows is sent once, or ends with the reason why not.
 void Dispatcher::Send(const store::Claimed& claimed) {
   const std::unordered_set<DeliveryId> ours(claimed.sent.begin(), claimed.sent.end());
+  Intake::Taken taken = intake_.Take(claimed);
   std::vector<ClaimedDeliveryPtr> lost;
-  for (ClaimedDeliveryPtr& delivery : TakePrepared(claimed)) {
+  for (ClaimedDeliveryPtr& delivery : taken.deliveries) {
     if (ours.contains(delivery->key.id)) {
       HandToNetwork(std::move(delivery));
     } else {
       lost.push_back(std::move(delivery));
     }
   }
-  for (const FinishedByClaim& finished : finished_by_claim_) {
+  for (const Intake::FinishedByClaim& finished : taken.finished) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
   }
-  finished_by_claim_.clear();
-  ForgetAdmitted();
   Lost(lost);
 }
 
 // Whether the claim was made is not known, and will not be by this process. Nothing of it was sent.
-void Dispatcher::Abandon(const store::Claimed& claimed) {
-  finished_by_claim_.clear();
-  ForgetAdmitted();
-  Lost(TakePrepared(claimed));
-}
-
-std::vector<ClaimedDeliveryPtr> Dispatcher::TakePrepared(const store::Claimed& claimed) {
-  for (const ClaimedDeliveryPtr& delivery : prepared_) {
-    delivery->key.claimed_at = claimed.anchor.at;
-    delivery->key.claim_id = claimed.claim_id;
-    delivery->claimed = claimed.anchor;
-    delivery->fence = claimed.fence;
-  }
-  return std::exchange(prepared_, {});
-}
-
-// The claim was not made: its rows are in the outbox as before.
-void Dispatcher::Forget() {
-  ForgetAdmitted();
-  for (const ClaimedDeliveryPtr& delivery : prepared_) {
-    held_.Remove({&delivery->key.id, 1});
-    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
-  }
-  prepared_.clear();
-  finished_by_claim_.clear();
-}
-
-// The calls of these were too large to be read by the same claim.
-void Dispatcher::ForgetAdmitted() {
-  for (const ClaimedDeliveryPtr& delivery : admitted_) {
-    admission_.Release(delivery->slot, /*counts=*/false, Steady::now());
-  }
-  admitted_.clear();
-}
+void Dispatcher::Abandon(const store::Claimed& claimed) { Lost(intake_.Take(claimed).deliveries); }
 
 void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
   for (ClaimedDeliveryPtr& delivery : deliveries) {
@@ -254,15 +140,17 @@ void Dispatcher::Resume(std::vector<ClaimedDeliveryPtr> deliveries) {
 // Others took this dispatcher for gone and the rows say `unknown`, or it is being stopped. They are never
 // sent; that nothing was sent is the truth that replaces it.
 void Dispatcher::Lost(const std::vector<ClaimedDeliveryPtr>& deliveries) {
-  for (const ClaimedDeliveryPtr& delivery : deliveries) {
-    DeliveryResult result;
-    result.outcome = Outcome::kNotSent;
-    result.reached = Reached::kNothing;
-    result.error = "Nothing was sent: the dispatcher was held up for so long that the delivery was given up.";
-    const SteadyTime now = Steady::now();
-    Finish(*delivery, std::move(result), now);
-    Release(*delivery, /*counts=*/false, now);
-  }
+  for (const ClaimedDeliveryPtr& delivery : deliveries) Lost(*delivery);
+}
+
+void Dispatcher::Lost(const ClaimedDelivery& delivery) {
+  DeliveryResult result;
+  result.outcome = Outcome::kNotSent;
+  result.reached = Reached::kNothing;
+  result.error = "Nothing was sent: the dispatcher was held up for so long that the delivery was given up.";
+  const SteadyTime now = Steady::now();
+  Finish(delivery, std::move(result), now);
+  Release(delivery, /*counts=*/false, now);
 }
 
 void Dispatcher::HandToNetwork(ClaimedDeliveryPtr delivery) {
@@ -270,6 +158,10 @@ void Dispatcher::HandToNetwork(ClaimedDeliveryPtr delivery) {
   if (!is_signed &&
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
     boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
+      if (sign_no_more_) {
+        Lost(*delivery);
+        return;
+      }
       Sign(*delivery);
       HandToNetwork(std::move(delivery));
     });

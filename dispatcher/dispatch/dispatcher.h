@@ -2,12 +2,11 @@
 // start and stop. See "Life of a delivery" in the README.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/thread_pool.hpp>
-#include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "common/pulse.h"
@@ -15,6 +14,7 @@
 #include "dispatcher/dispatch/claimed_delivery.h"
 #include "dispatcher/dispatch/held_deliveries.h"
 #include "dispatcher/dispatch/housekeeper.h"
+#include "dispatcher/dispatch/intake.h"
 #include "dispatcher/dispatch/network.h"
 #include "dispatcher/dispatch/recorder.h"
 #include "dispatcher/egress/policy.h"
@@ -61,25 +61,17 @@ class Dispatcher {
 
  private:
   // On the claim thread.
-  std::variant<store::Leave, store::Read, store::Finish> Admit(const store::Candidate& candidate);
-  std::variant<store::Leave, store::Send, store::Finish> Decide(const store::Candidate& candidate);
-  store::Finish GiveUp(const store::Candidate& candidate);
-  store::Finish FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
-                              std::string error);
-  std::shared_ptr<const Destination> DestinationOf(const AgentId& agent, std::string_view settings);
   void Send(const store::Claimed& claimed);
-  void Forget();
-  void ForgetAdmitted();
   void Abandon(const store::Claimed& claimed);
-  std::vector<ClaimedDeliveryPtr> TakePrepared(const store::Claimed& claimed);
   void Resume(std::vector<ClaimedDeliveryPtr> deliveries);
-  void Lost(const std::vector<ClaimedDeliveryPtr>& deliveries);
 
   // On a network thread.
   void Post(http::Engine& engine, ClaimedDeliveryPtr delivery);
   void Done(ClaimedDeliveryPtr delivery, http::PostResult result);
 
   // Any thread.
+  void Lost(const std::vector<ClaimedDeliveryPtr>& deliveries);
+  void Lost(const ClaimedDelivery& delivery);
   void HandToNetwork(ClaimedDeliveryPtr delivery);
   void Sign(ClaimedDelivery& delivery);
   void GiveBack(const ClaimedDelivery& delivery, http::LocalFault fault, DeliveryResult result);
@@ -94,27 +86,13 @@ class Dispatcher {
   Admission admission_;
   HeldDeliveries held_;
 
-  // The claim at work; the claim thread's own.
-  struct FinishedByClaim {
-    Outcome outcome;
-    Cause cause;
-    AgentId agent;
-  };
-  std::deque<ClaimedDeliveryPtr> admitted_;   // have a slot, and their calls are being read
-  std::vector<ClaimedDeliveryPtr> prepared_;  // have a body
-  std::vector<FinishedByClaim> finished_by_claim_;
-
-  // What agents' settings were parsed into, while their text stays the same; the claim thread's own.
-  struct Parsed {
-    std::string text;
-    std::shared_ptr<const Destination> destination;
-  };
-  std::unordered_map<AgentId, Parsed> destinations_;
+  Intake intake_;  // the claim thread's own
 
   // Stopped in this order: housekeeping, claims, signing, network, records.
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Network> network_;
   boost::asio::thread_pool signer_{1};  // signs large bodies, for which the network would have to wait
+  std::atomic<bool> sign_no_more_ = false;
   std::unique_ptr<Housekeeper> housekeeper_;
   std::unique_ptr<ClaimLoop> claim_loop_;
 

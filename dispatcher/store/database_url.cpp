@@ -103,7 +103,8 @@ std::string ConnectionWords(const std::string& url, const std::string& applicati
   const auto unless_given = [&](const std::string& keyword, std::string_view value) {
     if (Find(given, keyword) == nullptr) Append(words, keyword, value);
   };
-  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) unless_given("connect_timeout", "5");
+  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr)
+    unless_given("connect_timeout", std::to_string(kConnectLimit.count()));
   // A server that vanished without a word is noticed within 20 s: keepalives while we wait for an answer, the
   // other limit while our own bytes wait for theirs.
   unless_given("keepalives_idle", "5");

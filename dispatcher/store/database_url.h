@@ -2,9 +2,14 @@
 // The room's own; any thread.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace postcall::store {
+
+// libpq's limit as a connection is made, unless `url` or the environment has another; nothing can cut it
+// short.
+inline constexpr std::chrono::seconds kConnectLimit{5};
 
 // The words for libpq: those of `url` (which has no fault), and limits of time and UTF-8 unless it names them
 // itself.

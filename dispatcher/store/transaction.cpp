@@ -8,11 +8,10 @@
 #include <string_view>
 #include <utility>
 
+#include "dispatcher/store/database_url.h"
+
 namespace postcall::store {
 namespace {
-
-// libpq's limit as connections are made (see database_url.cpp), which nothing can cut short.
-constexpr std::chrono::seconds kConnectLimit{5};
 
 // Whoever waits for a lock longer than lock_timeout tries again later.
 // idle_in_transaction_session_timeout frees the locks of a dispatcher whose machine vanished.
@@ -45,17 +44,19 @@ bool StartsWithOneOf(std::string_view sqlstate, std::initializer_list<std::strin
                              [&](std::string_view beginning) { return sqlstate.starts_with(beginning); });
 }
 
+// A prepared statement of ours is not there, or another's is: a pooler stands between.
+bool IsOfAPooler(std::string_view sqlstate) { return sqlstate == "26000" || sqlstate == "42P05"; }
+
 // Another connection is needed, maybe to another server. Empty: libpq's own word.
 bool IsOfTheConnection(std::string_view sqlstate) {
-  return sqlstate.empty() || StartsWithOneOf(sqlstate, {
-                                                           "08",     // connection
-                                                           "57P",    // shutdown, crash, starting up
-                                                           "25006",  // read-only: after a failover
-                                                           "25P03",  // idle in transaction for too long
-                                                           "0A000",  // a prepared statement's view changed
-                                                           "26000",  // a prepared statement is not there
-                                                           "42P05",  // another's is there
-                                                       });
+  return sqlstate.empty() || IsOfAPooler(sqlstate) ||
+         StartsWithOneOf(sqlstate, {
+                                       "08",     // connection
+                                       "57P",    // shutdown, crash, starting up
+                                       "25006",  // read-only: after a failover
+                                       "25P03",  // idle in transaction for too long
+                                       "0A000",  // a prepared statement's view changed
+                                   });
 }
 
 // Not the statement's or its data's fault: another time it will do.
@@ -163,7 +164,7 @@ void Transaction::Translate() {
       RollBack();
       throw Refused(message, error.sqlstate());
     }
-    if (error.sqlstate() == "26000" || error.sqlstate() == "42P05") state_.is_pooled = true;
+    if (IsOfAPooler(error.sqlstate())) state_.is_pooled = true;
     if (IsOfTheConnection(error.sqlstate())) {
       DropConnection();
     } else {
