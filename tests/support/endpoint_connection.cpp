@@ -151,8 +151,14 @@ void EndpointConnection::ReadBody(Next then) {
 void EndpointConnection::Answer(Next then) {
   Script script = route_.chooser(request_);
   request_.answer = script.name;
+  request_.answer_status = StatusOf(script);
+  if (request_.call_id.empty()) request_.call_id = CallIdIn(request_.body + unread_);
   if (auto* ledger = host_.ledger()) {
-    ledger->ChangeRequest(request_.number, [this](RequestEntry& entry) { entry.answer = request_.answer; });
+    ledger->ChangeRequest(request_.number, [this](RequestEntry& entry) {
+      entry.call_id = request_.call_id;
+      entry.answer = request_.answer;
+      entry.answer_status = request_.answer_status;
+    });
   }
   host_.OnRequest(request_);
   answering_ = true;
@@ -304,7 +310,10 @@ void EndpointConnection::CloseNow() {
   timer_.cancel();
   if (auto* ledger = host_.ledger()) {
     if (in_request_ && !request_.complete) {
-      ledger->ChangeRequest(request_.number, [this](RequestEntry& entry) { entry.body = request_.body; });
+      ledger->ChangeRequest(request_.number, [this](RequestEntry& entry) {
+        entry.body = request_.body;
+        entry.call_id = CallIdIn(request_.body + unread_);
+      });
     }
     ledger->ChangeConnection(number_, [](ConnectionEntry& entry) { entry.closed_at = Steady::now(); });
   }

@@ -1,6 +1,7 @@
 #include "tests/support/endpoint_script.h"
 
 #include <boost/algorithm/string/predicate.hpp>
+#include <cstdlib>
 #include <stdexcept>
 #include <string_view>
 
@@ -43,6 +44,23 @@ Script operator+(Script first, Script second) {
   first.ending = second.ending;
   if (first.name.empty()) first.name = std::move(second.name);
   return first;
+}
+
+std::optional<int> StatusOf(const Script& script) {
+  std::string bytes;
+  for (const Step& step : script.steps) {
+    if (const auto* send = std::get_if<SendStep>(&step)) bytes += send->bytes;
+    if (const auto* drip = std::get_if<DripStep>(&step)) bytes += drip->bytes;
+    if (const auto* forever = std::get_if<SendForeverStep>(&step)) bytes += forever->bytes;
+  }
+  std::string_view rest = bytes;
+  while (rest.starts_with("HTTP/1.") && rest.size() >= 12) {
+    if (rest[9] != '1') return std::atoi(std::string(rest.substr(9, 3)).c_str());
+    const std::size_t end = rest.find("\r\n\r\n");
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 4);
+  }
+  return std::nullopt;
 }
 
 Script Nothing() { return {}; }

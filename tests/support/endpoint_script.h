@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -46,6 +47,9 @@ struct Script {
 
 // One after the other; the first must end with kContinue. The name is that of the first that has one.
 Script operator+(Script first, Script second);
+
+// The status of the final response that the script begins, 1xx answers left out; none when it begins none.
+std::optional<int> StatusOf(const Script& script);
 
 // Building blocks.
 Script Nothing();

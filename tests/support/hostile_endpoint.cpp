@@ -188,5 +188,6 @@ void HostileEndpoint::StopListening() {
 }
 
 RequestLedger& HostileEndpoint::ledger() { return server_->any_ledger(); }
+const RequestLedger& HostileEndpoint::ledger() const { return server_->any_ledger(); }
 
 }  // namespace postcall::test

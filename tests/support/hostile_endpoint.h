@@ -72,6 +72,7 @@ class HostileEndpoint {
   void StopListening();
 
   RequestLedger& ledger();
+  const RequestLedger& ledger() const;
 
  private:
   class Server;

@@ -28,11 +28,12 @@ struct RequestEntry {
   std::string path;  // the target without its query
   bool http10 = false;
   Headers headers;        // names as they came, values trimmed
-  std::string call_id;    // callId in the body, "" when there is none
+  std::string call_id;    // callId in the body as far as it came, "" when there is none
   bool complete = false;  // the body came whole
   SteadyTime head_at{};   // the head was complete
   std::optional<SteadyTime> complete_at;
-  std::string answer;  // the script's name
+  std::string answer;                // the script's name
+  std::optional<int> answer_status;  // that the script sends, if it comes so far
   std::optional<SteadyTime> answer_began_at;
   std::optional<SteadyTime> answer_ended_at;  // all of it was handed to the system
 

@@ -2,12 +2,14 @@
 // calls, and the binary's options for it.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
 #include "tests/support/hostile_endpoint.h"
+#include "tests/support/oracle.h"
 #include "tests/support/platform.h"
 #include "tests/support/private_postgres.h"
 #include "tests/support/service.h"
@@ -23,6 +25,17 @@ class SystemTest : public ::testing::Test {
                          "--egress-allow", "127.0.0.0/8", "--instance",     "under-test"};
     options.arguments.insert(options.arguments.end(), more.begin(), more.end());
     return options;
+  }
+
+  // After a scenario: every call over, and nothing twice, lost, or said wrongly. `more`: what else the test's
+  // calls went to; `lived`: the services that saw all of it, whose metrics must agree with the log.
+  void ExpectTheOracleIsContent(const Excuses& excuses = {}, const std::vector<const Service*>& lived = {},
+                                const std::vector<const HostileEndpoint*>& more = {}) {
+    std::vector<const RequestLedger*> ledgers = {&endpoint_.ledger()};
+    for (const HostileEndpoint* endpoint : more) ledgers.push_back(&endpoint->ledger());
+    const Oracle oracle(database_url_, ledgers);
+    EXPECT_TRUE(oracle.WaitUntilSettled());
+    EXPECT_THAT(oracle.Violations(excuses, lived), ::testing::IsEmpty());
   }
 
   const std::string database_url_ = SharedPostgres().CreateMigratedDatabase();

@@ -1,0 +1,186 @@
+#include "tests/support/oracle.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <pqxx/pqxx>
+#include <utility>
+
+namespace postcall::test {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+// A 2xx that was complete so long before the deadline must have been seen as one.
+constexpr Seconds kSurelyInTime{0.25};
+
+constexpr std::size_t kMostOfAKind = 10;
+
+class Sentences {
+ public:
+  // `kind` is the rule that was broken, `what` the case of it.
+  void Add(const std::string& kind, const std::string& what) {
+    if (++counts_[kind] <= kMostOfAKind) sentences_.push_back(kind + ": " + what);
+  }
+
+  std::vector<std::string> Take() {
+    for (const auto& [kind, count] : counts_) {
+      if (count > kMostOfAKind) sentences_.push_back(kind + ": " + std::to_string(count) + " in all");
+    }
+    return std::move(sentences_);
+  }
+
+ private:
+  std::vector<std::string> sentences_;
+  std::map<std::string, std::size_t> counts_;
+};
+
+// All that the endpoints know of a call.
+struct Witness {
+  std::size_t requests = 0;
+  bool saw_2xx = false;                   // a 2xx was begun
+  std::optional<SteadyTime> answered_at;  // a good one was handed to the system whole
+};
+
+// Made by Respond: well-formed from its first byte to its last.
+bool IsGood(const RequestEntry& request) { return request.answer == std::to_string(*request.answer_status); }
+
+std::map<std::string, Witness> Hear(const std::vector<const RequestLedger*>& ledgers) {
+  std::map<std::string, Witness> calls;
+  for (const RequestLedger* ledger : ledgers) {
+    for (const RequestEntry& request : ledger->Requests()) {
+      Witness& witness = calls[request.call_id];
+      ++witness.requests;
+      if (request.answer_began_at && request.answer_status.value_or(0) / 100 == 2) {
+        witness.saw_2xx = true;
+        if (IsGood(request)) witness.answered_at = request.answer_ended_at;
+      }
+    }
+  }
+  return calls;
+}
+
+struct Row {
+  std::string outcome;
+  std::string reached;
+  std::optional<Seconds> started_at;  // by the database's clock; none while that is not known
+};
+
+}  // namespace
+
+Oracle::Oracle(std::string database_url, std::vector<const RequestLedger*> ledgers,
+               std::chrono::milliseconds timeout)
+    : database_url_(std::move(database_url)), ledgers_(std::move(ledgers)), timeout_(timeout) {}
+
+bool Oracle::WaitUntilSettled(std::chrono::milliseconds limit) const {
+  const SteadyTime deadline = Steady::now() + limit;
+  while (Steady::now() < deadline) {
+    try {
+      pqxx::connection connection(database_url_);
+      pqxx::nontransaction work(connection);
+      while (Steady::now() < deadline) {
+        const pqxx::result settled = work.exec(
+            "SELECT NOT EXISTS (SELECT FROM webhook_outbox)"
+            " AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE outcome = 'in_flight')");
+        if (settled[0][0].as<bool>()) return true;
+        ::usleep(50'000);  // the database has nothing to wait on
+      }
+    } catch (const pqxx::failure&) {
+      ::usleep(50'000);  // it is away
+    }
+  }
+  return false;
+}
+
+std::vector<std::string> Oracle::Violations(const Excuses& excuses,
+                                            const std::vector<const Service*>& lived) const {
+  Sentences wrong;
+  pqxx::connection connection(database_url_);
+  pqxx::nontransaction work(connection);
+  std::map<std::string, Witness> witnesses = Hear(ledgers_);
+
+  // The ledgers' clock in the database's time, by one look at both.
+  const SteadyTime steady_now = Steady::now();
+  const Seconds database_now(work.exec("SELECT extract(epoch FROM clock_timestamp())")[0][0].as<double>());
+  const auto to_database = [&](SteadyTime moment) { return database_now + Seconds(moment - steady_now); };
+
+  for (const auto& row : work.exec("SELECT call_id FROM webhook_enqueued e WHERE 1 <>"
+                                   " (SELECT count(*) FROM webhook_deliveries d"
+                                   "   WHERE d.call_id = e.call_id AND d.cause = 'completion')")) {
+    wrong.Add("an enqueued call has not one row", row[0].as<std::string>());
+  }
+  for (const auto& row : work.exec("SELECT call_id FROM webhook_deliveries WHERE outcome = 'in_flight'")) {
+    wrong.Add("a row is still in flight", row[0].as<std::string>());
+  }
+  if (const int unaccounted = work.exec("SELECT unaccounted FROM webhook_reconciliation")[0][0].as<int>();
+      unaccounted != 0) {
+    wrong.Add("the books do not balance", std::to_string(unaccounted) + " unaccounted");
+  }
+
+  std::map<std::string, std::size_t> deliveries;  // of a call, resends too
+  for (const auto& entry : work.exec("SELECT call_id, cause, outcome, coalesce(reached, ''),"
+                                     " extract(epoch FROM finished_at) - total_ms / 1000.0"
+                                     " FROM webhook_deliveries")) {
+    const auto call = entry[0].as<std::string>();
+    ++deliveries[call];
+    if (entry[1].as<std::string>() != "completion") continue;
+    const Row row{entry[2].as<std::string>(), entry[3].as<std::string>(),
+                  entry[4].is_null() ? std::nullopt : std::optional(Seconds(entry[4].as<double>()))};
+    const Witness& witness = witnesses[call];
+    if ((row.reached == "nothing" || row.reached == "connected") && witness.requests > 0) {
+      wrong.Add("a request was seen of what reached no further than '" + row.reached + "'",
+                call + " (" + row.outcome + ")");
+    }
+    if (row.outcome == "delivered" && !witness.saw_2xx) {
+      wrong.Add("'delivered' though no endpoint answered 2xx", call);
+    }
+    if (row.outcome == "delivered" || !witness.answered_at) continue;
+    if (excuses.killed && row.outcome == "unknown") continue;
+    if (excuses.stopped && row.outcome == "timeout") continue;
+    if (!row.started_at ||
+        to_database(*witness.answered_at) + kSurelyInTime <= *row.started_at + Seconds(timeout_)) {
+      wrong.Add("a 2xx in time is not 'delivered'", call + " (" + row.outcome + ")");
+    }
+  }
+
+  for (const auto& [call, witness] : witnesses) {
+    if (witness.requests > std::max<std::size_t>(deliveries[call], 1)) {
+      wrong.Add("sent more than once", call + ", " + std::to_string(witness.requests) + " requests");
+    }
+    if (deliveries[call] == 0 && witness.requests > 0 && !call.empty()) {
+      wrong.Add("sent and not in the log", call);
+    }
+  }
+
+  if (!lived.empty()) {
+    double resolved = 0;
+    for (const Service* service : lived) {
+      resolved += service->Metric("postcall_unknown_resolved_total").value_or(0);
+    }
+    for (const std::string outcome :
+         {"delivered", "rejected", "timeout", "dns_error", "connect_error", "tls_error", "network_error",
+          "blocked", "invalid_url", "skipped", "not_sent", "unknown"}) {
+      double counted = outcome == "unknown" ? -resolved : 0;
+      for (const Service* service : lived) {
+        for (const std::string cause : {"completion", "resend", "test"}) {
+          counted +=
+              service
+                  ->Metric("postcall_deliveries_total{cause=\"" + cause + "\",outcome=\"" + outcome + "\"}")
+                  .value_or(0);
+        }
+      }
+      const auto logged =
+          work.exec_params("SELECT count(*) FROM webhook_deliveries WHERE outcome = $1", outcome)[0][0]
+              .as<double>();
+      if (counted != logged) {
+        wrong.Add("metrics and log differ", outcome + ": " + std::to_string(counted) + " counted, " +
+                                                std::to_string(logged) + " logged");
+      }
+    }
+  }
+  return wrong.Take();
+}
+
+}  // namespace postcall::test
