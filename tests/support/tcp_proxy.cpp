@@ -8,14 +8,17 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "common/handle.h"
+#include "tests/support/statement_watch.h"
 
 namespace postcall::test {
 namespace {
@@ -87,12 +90,17 @@ class TcpProxy::Loop {
     return question(*this);
   }
 
+  mutable std::mutex mutex_;
+  mutable std::condition_variable fault_happened_;
   // Guarded by mutex_.
   CommitFault next_fault_ = CommitFault::kNone;
+  std::string next_of_;
+  std::function<void()> next_then_;
   bool stalled_ = false;
   bool stopping_ = false;
   bool release_held_ = false;
   bool drop_held_ = false;
+  bool cut_all_ = false;
   int faults_ = 0;
   int connections_ = 0;
 
@@ -100,8 +108,10 @@ class TcpProxy::Loop {
   struct Link {
     FileDescriptor client;
     FileDescriptor server;
+    StatementWatch statements;
     CommitFault fault = CommitFault::kNone;  // hit by its COMMIT
-    std::string held;                        // for the server
+    std::function<void()> then;
+    std::string held;  // for the server
     bool over = false;
   };
 
@@ -166,10 +176,11 @@ class TcpProxy::Loop {
       link.over = true;
       return;
     }
-    constexpr std::string_view kCommit("COMMIT\0", 7);
-    if (next_fault_ != CommitFault::kNone && bytes.find(kCommit) != std::string_view::npos) {
+    const std::optional<std::string> committed = link.statements.Read(bytes);
+    if (next_fault_ != CommitFault::kNone && committed && committed->find(next_of_) != std::string::npos) {
       link.fault = std::exchange(next_fault_, CommitFault::kNone);
-      ++faults_;
+      link.then = std::exchange(next_then_, nullptr);
+      if (link.fault == CommitFault::kCutBeforeRequest || link.fault == CommitFault::kHold) Hit(link);
     }
     switch (link.fault) {
       case CommitFault::kNone:
@@ -190,11 +201,21 @@ class TcpProxy::Loop {
   void FromServer(Link& link) {
     const std::string_view bytes = Receive(link.server);
     if (bytes.empty() || link.fault == CommitFault::kCutBeforeAnswer || !link.client) {
+      if (link.fault == CommitFault::kCutBeforeAnswer) Hit(link);
       link.over = true;
       return;
     }
     SendAll(link.client, bytes);
-    if (link.fault == CommitFault::kCutAfterAnswer) link.over = true;
+    if (link.fault == CommitFault::kCutAfterAnswer) {
+      Hit(link);
+      link.over = true;
+    }
+  }
+
+  void Hit(Link& link) {
+    if (link.then) link.then();
+    ++faults_;
+    fault_happened_.notify_all();
   }
 
   // What ReleaseHeld and DropHeld asked for.
@@ -207,15 +228,14 @@ class TcpProxy::Loop {
         link.held.clear();  // its answer ends the link
       }
     }
-    links_.remove_if([](const Link& link) { return link.over; });
-    drop_held_ = release_held_ = false;
+    links_.remove_if([this](const Link& link) { return link.over || cut_all_; });
+    drop_held_ = release_held_ = cut_all_ = false;
   }
 
   const std::uint16_t server_port_;
   const FileDescriptor listener_;
   const std::uint16_t port_;
   const FileDescriptor wake_;
-  mutable std::mutex mutex_;
   std::list<Link> links_;             // the thread's own
   std::array<char, 65536> buffer_{};  // likewise
   std::thread thread_;
@@ -226,8 +246,12 @@ TcpProxy::~TcpProxy() = default;
 
 std::uint16_t TcpProxy::port() const { return loop_->port(); }
 
-void TcpProxy::FailNextCommit(CommitFault fault) {
-  loop_->Change([=](Loop& loop) { loop.next_fault_ = fault; });
+void TcpProxy::FailNextCommit(CommitFault fault, const std::string& of, std::function<void()> then) {
+  loop_->Change([&](Loop& loop) {
+    loop.next_fault_ = fault;
+    loop.next_of_ = of;
+    loop.next_then_ = std::move(then);
+  });
 }
 void TcpProxy::ReleaseHeld() {
   loop_->Change([](Loop& loop) { loop.release_held_ = true; });
@@ -237,6 +261,13 @@ void TcpProxy::DropHeld() {
 }
 void TcpProxy::Stall(bool stalled) {
   loop_->Change([=](Loop& loop) { loop.stalled_ = stalled; });
+}
+void TcpProxy::CutAll() {
+  loop_->Change([](Loop& loop) { loop.cut_all_ = true; });
+}
+bool TcpProxy::WaitForFaults(int count, std::chrono::milliseconds limit) const {
+  std::unique_lock lock(loop_->mutex_);
+  return loop_->fault_happened_.wait_for(lock, limit, [&] { return loop_->faults_ >= count; });
 }
 int TcpProxy::faults() const {
   return loop_->Ask([](const Loop& loop) { return loop.faults_; });

@@ -2,13 +2,15 @@
 // the passing; the rest may be called by any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace postcall::test {
 
-// What happens to the next connection on which COMMIT is seen. "Cut" closes both sides.
+// What happens to the connection whose COMMIT is hit. "Cut" closes both sides.
 enum class CommitFault {
   kNone,
   kCutBeforeRequest,  // the server never sees it
@@ -27,8 +29,10 @@ class TcpProxy {
 
   std::uint16_t port() const;
 
-  // Of the next COMMIT only.
-  void FailNextCommit(CommitFault fault);
+  // Of the next COMMIT only, or of the next one of a transaction that ran a statement with the text `of` in
+  // it. `then` is called by the proxy's thread at the moment of the fault: where the answer is cut, the
+  // server has committed by then.
+  void FailNextCommit(CommitFault fault, const std::string& of = "", std::function<void()> then = {});
   // Lets the server see the COMMIT that kHold kept from it.
   void ReleaseHeld();
   // Closes the connection to the server instead: it rolls back.
@@ -37,8 +41,12 @@ class TcpProxy {
   // While set, bytes and new connections are taken and go nowhere, as with a server that is stopped.
   void Stall(bool stalled);
 
+  // Closes every connection that is open now, both sides.
+  void CutAll();
+
   // Commits that were hit so far.
   int faults() const;
+  bool WaitForFaults(int count, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
   // Connections made by clients so far.
   int connections() const;
 

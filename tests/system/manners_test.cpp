@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "tests/support/tcp_proxy.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
@@ -16,11 +15,6 @@ using namespace std::chrono_literals;
 
 class Manners : public SystemTest {
  protected:
-  // The URL of the same database by the proxy.
-  static std::string Through(const TcpProxy& proxy, const std::string& url) {
-    return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" +
-           Platform(url).Value("SELECT current_database()");
-  }
   // Outcomes that could not be recorded and went to the log instead.
   static int Printed(const std::string& log, const std::string& outcome) {
     int printed = 0;

@@ -13,6 +13,7 @@
 #include "tests/support/platform.h"
 #include "tests/support/private_postgres.h"
 #include "tests/support/service.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace postcall::test {
 
@@ -25,6 +26,12 @@ class SystemTest : public ::testing::Test {
                          "--egress-allow", "127.0.0.0/8", "--instance",     "under-test"};
     options.arguments.insert(options.arguments.end(), more.begin(), more.end());
     return options;
+  }
+
+  // The URL of the same database by the proxy.
+  static std::string Through(const TcpProxy& proxy, const std::string& url) {
+    return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" +
+           Platform(url).Value("SELECT current_database()");
   }
 
   // After a scenario: every call over, and nothing twice, lost, or said wrongly. `more`: what else the test's
