@@ -76,22 +76,24 @@ Oracle::Oracle(std::string database_url, std::vector<const RequestLedger*> ledge
 
 bool Oracle::WaitUntilSettled(std::chrono::milliseconds limit) const {
   const SteadyTime deadline = Steady::now() + limit;
-  while (Steady::now() < deadline) {
-    try {
-      pqxx::connection connection(database_url_);
-      pqxx::nontransaction work(connection);
-      while (Steady::now() < deadline) {
-        const pqxx::result settled = work.exec(
-            "SELECT NOT EXISTS (SELECT FROM webhook_outbox)"
-            " AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE outcome = 'in_flight')");
-        if (settled[0][0].as<bool>()) return true;
-        ::usleep(50'000);  // the database has nothing to wait on
-      }
-    } catch (const pqxx::failure&) {
-      ::usleep(50'000);  // it is away
-    }
+  while (!IsSettled()) {
+    if (Steady::now() >= deadline) return false;
+    ::usleep(50'000);  // the database has nothing to wait on
   }
-  return false;
+  return true;
+}
+
+bool Oracle::IsSettled() const {
+  try {
+    pqxx::connection connection(database_url_);
+    return pqxx::nontransaction(connection)
+        .exec(
+            "SELECT NOT EXISTS (SELECT FROM webhook_outbox)"
+            " AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE outcome = 'in_flight')")[0][0]
+        .as<bool>();
+  } catch (const pqxx::failure&) {
+    return false;  // it is away
+  }
 }
 
 std::vector<std::string> Oracle::Violations(const Excuses& excuses,

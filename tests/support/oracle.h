@@ -28,6 +28,7 @@ class Oracle {
   // Until every enqueued call has its final row; false when `limit` passed first. The database may be away
   // meanwhile.
   bool WaitUntilSettled(std::chrono::milliseconds limit = std::chrono::seconds(90)) const;
+  bool IsSettled() const;
 
   // One sentence for each thing that is not as it must be; none when all is well. At most ten of a kind. Of
   // `lived`, the dispatchers that saw all of the scenario, the metrics must add up to the log; none: that is

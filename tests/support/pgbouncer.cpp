@@ -47,7 +47,8 @@ void PgBouncer::Start(const PrivatePostgres& postgres, int pool_size) {
   std::ofstream(folder_ / "pgbouncer.ini")
       << "[databases]\n* = host=" << postgres.folder() << " port=" << postgres.port() << " user=postgres\n"
       << "[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port_ << "\nunix_socket_dir =\n"
-      << "auth_type = any\npool_mode = transaction\ndefault_pool_size = " << pool_size << "\n";
+      << "auth_type = any\npool_mode = transaction\ndefault_pool_size = " << pool_size << "\n"
+      << "server_login_retry = 1\n";  // not 15 s after the server came back
   process_ = std::make_unique<ServerProcess>(
       std::vector<std::string>{"/usr/sbin/pgbouncer", (folder_ / "pgbouncer.ini").string()}, folder_,
       "pgbouncer.log");

@@ -1,0 +1,258 @@
+// PostgreSQL fails in all its ways under a dispatcher that lives: nothing twice, nothing lost, and no outcome
+// left unknown, for whoever knows it is still there.
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tests/support/pgbouncer.h"
+#include "tests/system/system_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Found in the statements of a transaction, by which it is known.
+const std::string kClaim = "INSERT INTO webhook_deliveries";
+const std::string kRecord = "r.response_body";
+
+class Database : public SystemTest {
+ protected:
+  void SetUp() override {
+    for (int agent = 1; agent <= 20; ++agent) {
+      platform_.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/hook"));
+    }
+    endpoint_.Otherwise(Wait(20ms) + Respond(200));
+  }
+
+  // On a connection of its own: those of before a restart are gone.
+  void CompleteCalls(const std::string& prefix, int count) {
+    Platform(database_url_).CompleteCallsOfAgents("agent-", 20, prefix, count);
+    completed_ += count;
+  }
+
+  void ExpectAllDelivered(const std::vector<const Service*>& lived) {
+    ExpectTheOracleIsContent({}, lived);
+    EXPECT_EQ(Platform(database_url_).Outcomes(), (std::map<std::string, int>{{"delivered", completed_}}));
+  }
+
+ private:
+  int completed_ = 0;
+};
+
+TEST_F(Database, CrashesAndRecoversUnderLoad) {
+  const Service first(Run());
+  const Service second(Run());
+  for (int crash = 1; crash <= 5; ++crash) {
+    CompleteCalls("call-" + std::to_string(crash) + "-", 300);
+    ASSERT_TRUE(endpoint_.ledger().WaitForRequests(static_cast<std::size_t>(crash - 1) * 300 + 50));
+    SharedPostgres().Restart(PrivatePostgres::StopMode::kImmediate);
+  }
+  ExpectAllDelivered({&first, &second});
+}
+
+TEST_F(Database, TerminatesConnectionsAgainAndAgain) {
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  for (int time = 1; time <= 20; ++time) {
+    CompleteCalls("call-" + std::to_string(time) + "-", 100);
+    ASSERT_TRUE(endpoint_.ledger().WaitForRequests(static_cast<std::size_t>(time - 1) * 100 + 10));
+    platform_.Query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'postcall-dispatcher'");
+  }
+  ExpectAllDelivered({&service});
+}
+
+TEST_F(Database, CancelsStatementsAgainAndAgain) {
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  for (int time = 1; time <= 5; ++time) {
+    CompleteCalls("call-" + std::to_string(time) + "-", 300);
+    const auto enough = static_cast<std::size_t>(time) * 300 - 50;
+    const SteadyTime limit = Steady::now() + 2s;
+    while (endpoint_.ledger().RequestCount() < enough && Steady::now() < limit) {
+      platform_.Query(
+          "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+          " AND application_name = 'postcall-dispatcher' AND state = 'active'");
+    }
+  }
+  ExpectAllDelivered({&service});
+}
+
+// Nothing new is sent meanwhile; what is in flight ends, and its outcomes wait for the database.
+TEST_F(Database, IsAwayForHalfAMinute) {
+  endpoint_.Otherwise(Wait(2s) + Respond(200));
+  const Service first(Run());
+  const Service second(Run());
+  const Service third(Run());
+  const std::vector<const Service*> all = {&first, &second, &third};
+  for (const Service* service : all) ASSERT_TRUE(service->WaitUntilReady());
+  CompleteCalls("call-", 900);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(200));
+  SharedPostgres().Stop(PrivatePostgres::StopMode::kImmediate);
+  const SteadyTime away = Steady::now();
+  for (const Service* service : all) {
+    ASSERT_TRUE(service->WaitForLog("the database is away"));
+    const HttpAnswer ready = service->Get("/readyz");
+    EXPECT_EQ(ready.status, 503);
+    EXPECT_FALSE(ready.body.empty());
+    EXPECT_EQ(service->Get("/healthz").status, 200);
+  }
+  // What was in flight is over.
+  EXPECT_TRUE(endpoint_.ledger().WaitFor(
+      [](const auto& requests, const auto&) {
+        return std::ranges::all_of(requests,
+                                   [](const RequestEntry& r) { return r.answer_ended_at.has_value(); });
+      },
+      15s));
+  const std::size_t sent = endpoint_.ledger().RequestCount();
+  std::this_thread::sleep_until(away + 30s);  // being away is the test
+  double unrecorded = 0;
+  for (const Service* service : all) unrecorded += *service->Metric("postcall_outcomes_unrecorded");
+  EXPECT_GT(unrecorded, 0.0);
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), sent) << "sent while the database was away";
+  SharedPostgres().Start();
+  ExpectAllDelivered(all);
+}
+
+// The platform is not held up, and neither is anything lost.
+TEST_F(Database, HasItsLogLockedForTwentySeconds) {
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  CompleteCalls("before-", 200);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(50));
+  {
+    pqxx::connection locker(database_url_);
+    pqxx::work lock(locker);
+    lock.exec("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE");
+    const SteadyTime locked = Steady::now();
+    CompleteCalls("meanwhile-", 200);
+    EXPECT_LT(Steady::now() - locked, 2s) << "the platform waited";
+    std::this_thread::sleep_until(locked + 20s);  // being locked is the test
+    EXPECT_EQ(service.Get("/healthz").status, 200);
+  }
+  ExpectAllDelivered({&service});
+}
+
+TEST_F(Database, HasATransactionOpenAllTheWhile) {
+  pqxx::connection reporter(database_url_);
+  pqxx::transaction<pqxx::repeatable_read> report(reporter);
+  report.exec("SELECT count(*) FROM webhook_deliveries");
+  const Service service(Run());
+  for (int part = 1; part <= 10; ++part) {
+    CompleteCalls("call-" + std::to_string(part) + "-", 1000);
+    ASSERT_TRUE(platform_.WaitUntilSettled());
+  }
+  ExpectAllDelivered({&service});
+  // Dead rows of the outbox stay as long as the transaction: the last calls still go out at once.
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE call_id LIKE 'call-10-%'"
+                            " AND finished_at - total_ms * interval '1 ms' - due_at > interval '2 s'"),
+            "0");
+}
+
+TEST_F(Database, LosesTheAnswerToAClaimsCommitAndItsCallsAreSentThen) {
+  TcpProxy proxy(SharedPostgres().port());
+  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  int faults = 0;
+  for (const CommitFault fault : {CommitFault::kCutBeforeRequest, CommitFault::kCutBeforeAnswer,
+                                  CommitFault::kCutAfterAnswer, CommitFault::kCutBeforeAnswer}) {
+    proxy.FailNextCommit(fault, kClaim);
+    CompleteCalls("call-" + std::to_string(++faults) + "-", 50);
+    ASSERT_TRUE(proxy.WaitForFaults(faults));
+  }
+  proxy.FailNextCommit(CommitFault::kHold, kClaim);
+  CompleteCalls("held-", 50);
+  ASSERT_TRUE(proxy.WaitForFaults(++faults));
+  ASSERT_TRUE(service.WaitForLog("asking for its fate"));
+  proxy.ReleaseHeld();
+  ExpectAllDelivered({&service});
+}
+
+TEST_F(Database, LosesTheAnswerToARecordsCommitAndItIsMadeAgain) {
+  TcpProxy proxy(SharedPostgres().port());
+  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  int faults = 0;
+  for (const CommitFault fault :
+       {CommitFault::kCutBeforeRequest, CommitFault::kCutBeforeAnswer, CommitFault::kCutAfterAnswer}) {
+    proxy.FailNextCommit(fault, kRecord);
+    CompleteCalls("call-" + std::to_string(++faults) + "-", 50);
+    ASSERT_TRUE(proxy.WaitForFaults(faults));
+  }
+  ExpectAllDelivered({&service});
+}
+
+TEST_F(Database, SwallowsWhateverIsSentToItForAWhile) {
+  TcpProxy proxy(SharedPostgres().port());
+  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  CompleteCalls("before-", 200);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(50));
+  proxy.Stall(true);
+  const SteadyTime stalled = Steady::now();
+  CompleteCalls("meanwhile-", 200);
+  std::this_thread::sleep_until(stalled + 20s);  // being silent is the test
+  proxy.Stall(false);
+  ExpectAllDelivered({&service});
+}
+
+TEST_F(Database, CrashesBehindPgBouncer) {
+  const PgBouncer pgbouncer(SharedPostgres(), 3);
+  const std::string url = pgbouncer.Url(platform_.Value("SELECT current_database()"));
+  const Service first(Run({"--database-url", url}));
+  const Service second(Run({"--database-url", url}));
+  for (int crash = 1; crash <= 3; ++crash) {
+    CompleteCalls("call-" + std::to_string(crash) + "-", 300);
+    ASSERT_TRUE(endpoint_.ledger().WaitForRequests(static_cast<std::size_t>(crash - 1) * 300 + 50));
+    SharedPostgres().Restart(PrivatePostgres::StopMode::kImmediate);
+  }
+  ExpectAllDelivered({&first, &second});
+}
+
+// A small disk of the test's own under the log, full to its last page.
+TEST_F(Database, HasNoRoomForTheLog) {
+  if (::geteuid() != 0) GTEST_SKIP() << "to mount a small disk needs root";
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);  // nobody else sees the mount; the server below is started within
+  ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << "/ is no mount point";
+  PrivatePostgres postgres;
+  const std::filesystem::path disk = std::filesystem::path(postgres.folder()) / "small-disk";
+  std::filesystem::create_directory(disk);
+  ASSERT_EQ(::mount("none", disk.c_str(), "tmpfs", 0, "size=16m"), 0);
+  GiveToServerUser(disk);
+  const std::string url = postgres.CreateMigratedDatabase();
+  Platform platform(url);
+  pqxx::connection superuser(url);
+  pqxx::nontransaction(superuser).exec("CREATE TABLESPACE small LOCATION '" + disk.string() + "'");
+  for (const auto& row : platform.Query("SELECT name FROM webhook_partitions")) {
+    platform.Query("ALTER TABLE " + row[0].as<std::string>() + " SET TABLESPACE small");
+  }
+  for (int agent = 1; agent <= 20; ++agent) {
+    platform.AddAgent("agent-" + std::to_string(agent), endpoint_.Url("/hook"));
+  }
+  endpoint_.Otherwise(Wait(1s) + Respond(200, std::string(4000, 'x')));
+  const Service service(Run({"--database-url", url}));
+  platform.CompleteCallsOfAgents("agent-", 20, "before-", 500);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(100));
+  platform.Query("CREATE TABLE filler (bytes text) TABLESPACE small");
+  platform.Query("ALTER TABLE filler ALTER bytes SET STORAGE EXTERNAL");
+  for (int size = 1'000'000; size >= 1000; size /= 10) {
+    EXPECT_THROW(
+        while (true) platform.Query("INSERT INTO filler SELECT repeat('x', " + std::to_string(size) + ")"),
+        pqxx::failure);
+  }
+  platform.CompleteCallsOfAgents("agent-", 20, "meanwhile-", 500);
+  ASSERT_TRUE(service.WaitForLog("No space left on device")) << service.log();
+  EXPECT_EQ(service.Get("/healthz").status, 200);
+  platform.Query("DROP TABLE filler");
+  const Oracle oracle(url, {&endpoint_.ledger()});
+  EXPECT_TRUE(oracle.WaitUntilSettled());
+  EXPECT_THAT(oracle.Violations({}, {&service}), ::testing::IsEmpty());
+  EXPECT_EQ(platform.Outcomes(), (std::map<std::string, int>{{"delivered", 1000}}));
+}
+
+}  // namespace
+}  // namespace postcall::test

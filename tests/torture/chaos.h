@@ -1,0 +1,90 @@
+// What befalls the dispatchers and their database in a torture run: disturbances drawn at random, each with
+// its end set for later. The thread that makes it, which also owns the processes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <pqxx/pqxx>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "tests/support/pgbouncer.h"
+#include "tests/support/private_postgres.h"
+#include "tests/support/tcp_proxy.h"
+#include "tests/torture/customers.h"
+#include "tests/torture/fleet.h"
+
+namespace postcall::test {
+
+// What the disturbances are done to. All outlive the chaos.
+struct World {
+  PrivatePostgres& postgres;
+  std::string database;      // its name
+  std::string database_url;  // by the server's socket
+  TcpProxy& proxy;           // in the way of slot `proxied`
+  Fleet& fleet;
+  Customers& customers;
+  std::size_t proxied = 0;
+};
+
+class Chaos {
+ public:
+  Chaos(World world, unsigned seed);
+
+  // Disturbs until `end`; returns after that, with everything as it was before and every slot filled.
+  void Run(SteadyTime end);
+  // The database is gone for so long, and nothing else happens.
+  void TakeTheDatabaseAway(Steady::duration length);
+  // Nothing but time: what is due is done.
+  void WaitUntil(SteadyTime moment);
+
+  // How many rows were in flight at the end of each dispatcher that is gone. Whole once a few seconds have
+  // passed since the last end.
+  const std::map<std::string, int>& in_flight_at_the_end() const { return in_flight_at_the_end_; }
+  const std::map<std::string, int>& disturbances() const { return disturbances_; }
+
+ private:
+  struct Disturbance {
+    std::string name;
+    int weight;
+    std::function<bool()> begin;  // false when it cannot be now
+  };
+
+  void Disturb();
+  void After(Steady::duration length, std::function<void()> action);
+  void Turn();
+  void CountWhatWasInFlight();
+  Steady::duration Between(int least_ms, int most_ms);
+  std::size_t AnySlot();
+  bool DatabaseIsHealthy() const { return database_up_ && !stalled_ && !locker_; }
+
+  bool Kill();
+  bool KillAtACommit();
+  bool Terminate();
+  bool Freeze();
+  bool CutACommit();
+  bool CrashTheDatabase();
+  bool StopTheDatabase();
+  bool SignalBackends(const std::string& function);
+  bool LockTheLog();
+  bool Stall();
+
+  World world_;
+  std::mt19937 random_;
+  std::vector<Disturbance> kinds_;
+  std::multimap<SteadyTime, std::function<void()>> agenda_;
+
+  bool database_up_ = true;
+  bool stalled_ = false;
+  bool frozen_ = false;
+  std::unique_ptr<pqxx::connection> locker_;
+  SteadyTime healthy_since_ = Steady::now();
+
+  std::map<std::string, int> in_flight_at_the_end_;
+  std::map<std::string, int> disturbances_;
+};
+
+}  // namespace postcall::test

@@ -1,0 +1,98 @@
+#include "tests/torture/fleet.h"
+
+#include <csignal>
+#include <utility>
+
+namespace postcall::test {
+namespace {
+
+constexpr auto kStopWithin = std::chrono::seconds(11);
+
+std::string WithName(const std::string& url, const std::string& name) {
+  return url + (url.find('?') == std::string::npos ? "?" : "&") + "application_name=" + name;
+}
+
+}  // namespace
+
+Fleet::Fleet(std::vector<std::string> urls, std::vector<std::string> arguments)
+    : arguments_(std::move(arguments)) {
+  for (std::string& url : urls) slots_.emplace_back().url = std::move(url);
+}
+
+void Fleet::Start(std::size_t slot) {
+  Slot& made = slots_.at(slot);
+  made.label = "d" + std::to_string(slot) + "-" + std::to_string(++started_);
+  ServiceOptions options{.arguments = {"--database-url", WithName(made.url, made.label), "--admin-listen",
+                                       "127.0.0.1:0", "--instance", made.label}};
+  options.arguments.insert(options.arguments.end(), arguments_.begin(), arguments_.end());
+  auto service = std::make_unique<Service>(std::move(options));
+  const std::lock_guard lock(mutex_);
+  made.stopped = made.killed = false;
+  made.terminated_at = SteadyTime::max();
+  made.service = std::move(service);
+}
+
+void Fleet::KillFrom(std::size_t slot) {
+  const std::lock_guard lock(mutex_);
+  Slot& victim = slots_.at(slot);
+  if (!victim.service || victim.killed) return;
+  victim.killed = true;
+  victim.service->Signal(SIGKILL);
+}
+
+void Fleet::Freeze(std::size_t slot) {
+  slots_.at(slot).stopped = true;
+  slots_.at(slot).service->Signal(SIGSTOP);
+}
+
+void Fleet::Thaw(std::size_t slot) {
+  slots_.at(slot).stopped = false;
+  if (slots_.at(slot).service) slots_.at(slot).service->Signal(SIGCONT);
+}
+
+void Fleet::Terminate(std::size_t slot) {
+  slots_.at(slot).terminated_at = Steady::now();
+  slots_.at(slot).service->Signal(SIGTERM);
+}
+
+void Fleet::Reap() {
+  const std::lock_guard lock(mutex_);
+  for (Slot& slot : slots_) {
+    if (!slot.service) continue;
+    if (const std::optional<int> code = slot.service->Wait(std::chrono::milliseconds(0))) {
+      Ended(slot, *code);
+      slot.service.reset();
+    } else if (slot.terminated_at != SteadyTime::max() && !slot.stopped && !slot.killed &&
+               Steady::now() - slot.terminated_at > kStopWithin) {
+      surprises_.push_back(slot.label + " did not stop within 11 s of SIGTERM");
+      slot.terminated_at = SteadyTime::max();
+    }
+  }
+}
+
+void Fleet::Ended(Slot& slot, int code) {
+  if (slot.killed && code == 128 + SIGKILL) {
+    ++kills_;
+    uncounted_.push_back({slot.label, Steady::now()});
+  } else if (slot.terminated_at != SteadyTime::max() && code == 0) {
+    ++drains_;
+    uncounted_.push_back({slot.label, Steady::now()});  // 0 rows, as long as the database was there
+  } else if (slot.terminated_at != SteadyTime::max() && code == 1) {
+    uncounted_.push_back({slot.label, Steady::now()});  // the database was away: it printed the outcomes
+  } else {
+    surprises_.push_back(slot.label + " ended by itself with code " + std::to_string(code) + ":\n" +
+                         slot.service->log());
+  }
+}
+
+std::vector<Fleet::Gone> Fleet::TakeUncounted(SteadyTime before) {
+  std::vector<Gone> due;
+  std::erase_if(uncounted_, [&](const Gone& gone) {
+    if (gone.at >= before) return false;
+    due.push_back(gone);
+    return true;
+  });
+  return due;
+}
+
+}  // namespace postcall::test
