@@ -90,6 +90,12 @@ void Service::Signal(int signal) const {
   if (!exit_code_) ::kill(pid_, signal);
 }
 
+void Service::Freeze() const {
+  Signal(SIGSTOP);
+  siginfo_t stopped{};
+  ::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
+}
+
 std::optional<int> Service::Wait(std::chrono::milliseconds limit) {
   const SteadyTime deadline = Steady::now() + limit;
   while (!exit_code_) {

@@ -41,6 +41,8 @@ class Service {
 
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
+  // SIGSTOP, until it has stopped.
+  void Freeze() const;
   // The exit code, or 128 plus the signal; none while it still runs after `limit`.
   std::optional<int> Wait(std::chrono::milliseconds limit);
 

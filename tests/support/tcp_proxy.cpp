@@ -184,6 +184,7 @@ class TcpProxy::Loop {
     }
     switch (link.fault) {
       case CommitFault::kNone:
+      case CommitFault::kPass:
       case CommitFault::kCutBeforeAnswer:
       case CommitFault::kCutAfterAnswer:
         SendAll(link.server, bytes);
@@ -204,6 +205,10 @@ class TcpProxy::Loop {
       if (link.fault == CommitFault::kCutBeforeAnswer) Hit(link);
       link.over = true;
       return;
+    }
+    if (link.fault == CommitFault::kPass) {
+      Hit(link);
+      link.fault = CommitFault::kNone;
     }
     SendAll(link.client, bytes);
     if (link.fault == CommitFault::kCutAfterAnswer) {

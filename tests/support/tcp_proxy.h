@@ -13,6 +13,7 @@ namespace postcall::test {
 // What happens to the connection whose COMMIT is hit. "Cut" closes both sides.
 enum class CommitFault {
   kNone,
+  kPass,              // nothing: the answer passes, and `then` is called before it does
   kCutBeforeRequest,  // the server never sees it
   kCutBeforeAnswer,   // the server has committed, the client does not learn it
   kCutAfterAnswer,    // the client knows, and its connection is dead

@@ -183,7 +183,7 @@ TEST_F(Process, StoppedForLongAndContinued) {
   platform_.CompleteCallsOfAgents("agent-", 10, "call-", 1000);
   const Service frozen(Run({"--max-in-flight", "100", "--slow-share", "1"}));
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(100));
-  frozen.Signal(SIGSTOP);
+  frozen.Freeze();
   const Service other(Run());
   // In flight no more: the rows of the frozen one say `unknown`, all others are delivered.
   ASSERT_TRUE(Oracle(database_url_, {}).WaitUntilSettled(60s));
@@ -197,6 +197,24 @@ TEST_F(Process, StoppedForLongAndContinued) {
   ExpectTheOracleIsContent({.stopped = true}, {&frozen, &other});
   platform_.CompleteCallsOfAgents("agent-", 10, "more-", 100);
   ExpectTheOracleIsContent({.stopped = true}, {&frozen, &other});
+}
+
+// The claim is committed, and by the time that the dispatcher learns of it the others have given its rows up.
+TEST_F(Process, FrozenBetweenItsClaimAndTheSendItSendsNothingOfWhatWasGivenUp) {
+  AddAgents(1);
+  TcpProxy proxy(SharedPostgres().port());
+  const Service frozen(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(frozen.WaitUntilReady());
+  proxy.FailNextCommit(CommitFault::kPass, kClaim, [&] { frozen.Freeze(); });
+  platform_.CompleteCalls("agent-1", "call-", 1);
+  ASSERT_TRUE(proxy.WaitForFaults(1));
+  const Service other(Run());
+  const std::string outcome = "SELECT outcome FROM webhook_deliveries";
+  ASSERT_TRUE(platform_.WaitForValue(outcome, "unknown", 60s));
+  frozen.Signal(SIGCONT);
+  EXPECT_TRUE(platform_.WaitForValue(outcome, "not_sent"));
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+  ExpectTheOracleIsContent({}, {&frozen, &other});
 }
 
 TEST_F(Process, SigtermUnderFullLoadEndsItInTimeWithNothingOpen) {

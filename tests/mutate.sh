@@ -1,0 +1,230 @@
+#!/usr/bin/env bash
+# Takes the protections out of the program, one at a time, and requires that a test goes red for each.
+#
+#   tests/mutate.sh [--list] [NAME…]
+#
+# Works on a copy of the tree in build/mutate. Each mutation below names a file, the text that is taken out (Perl, must
+# match exactly once), the test binary and the tests that must notice. These must pass without the mutation first.
+# The substitutions are Perl, in which $ is not the shell's:
+# shellcheck disable=SC2016
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+copy=$root/build/mutate/tree
+build=$root/build/mutate/build
+
+mutations=()
+# mutation NAME FILE SUBSTITUTION TEST_BINARY FILTER
+mutation() { mutations+=("$(printf '%s\037' "$@")"); }
+
+# ---- nothing twice
+
+mutation resend-guard dispatcher/http/attempt.cpp \
+  's/if \(seen_\.sent_at\) (\{\n    seen_\.second_send = true;\n    return CURL_SOCKET_BAD)/if (false) $1/ or die; s/if \(seen_\.sent_at\) (\{\n    seen_\.second_send = true;\n    return CURL_PREREQFUNC_ABORT)/if (false) $1/' \
+  at_most_once_test 'AtMostOnce.AConnectionClosed*'
+mutation idle-connections-too-old dispatcher/http/request_options.cpp \
+  's/curl_easy_setopt\(easy, CURLOPT_MAXAGE_CONN, .*?;/;/' \
+  http_integration_test 'Reuse.AConnectionIdleForFourSeconds*'
+mutation stale-connection dispatcher/http/attempt.cpp \
+  's/SomethingIsUnread\(ends, session\)\) \{/SomethingIsUnread(ends, session) \&\& false) {/' \
+  http_integration_test '*StaleConnection*'
+mutation redirects-not-followed dispatcher/http/request_options.cpp \
+  's/CURLOPT_FOLLOWLOCATION, 0L/CURLOPT_FOLLOWLOCATION, 1L/' \
+  http_integration_test 'Answer.ARedirect*'
+mutation ledger migrations/0003_enqueue.sql \
+  's/INSERT INTO webhook_enqueued \(call_id, agent_id, enqueued_at\)\n    SELECT \$1, agent, moment/INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)\n    SELECT \$1 || \x27 \x27 || gen_random_uuid(), agent, moment/' \
+  store_test 'Enqueue.AStatusThatFlips*:Enqueue.ARowDeleted*'
+mutation unknown-never-sent dispatcher/store/confirm.cpp \
+  's/\n       AND d\.outcome = .in_flight.//;' \
+  store_test 'Confirming.*'
+mutation confirmed-when-late dispatcher/dispatch/dispatcher.cpp \
+  's/if \(now - delivery->fence > \(delivery->confirmed .*?\)\) \{/if (false) {/' \
+  process_test 'Process.FrozenBetween*'
+mutation no-request-after-the-fence dispatcher/http/attempt.cpp \
+  's/if \(now >= request_\.send_before\)/if (false)/' \
+  http_integration_test 'Deadline.SendBefore*'
+mutation gone-only-when-we-looked dispatcher/store/liveness.cpp \
+  's/if \(session\.connection_number\(\) != connection_ \|\| before - last_look_ > kLookAtLeastEvery\)\n      sights_\.clear\(\);//' \
+  store_test 'Watching.*'
+mutation durable-claims dispatcher/store/transaction.cpp \
+  's/SELECT set_config\(.synchronous_commit.*?;//s' \
+  store_test 'Claim.IsDurable*'
+
+# ---- nothing lost
+
+mutation lookup-in-doubt dispatcher/dispatch/claim_loop.cpp \
+  's/spine_\.send\(claimed\);\n          return;/spine_.abandon(claimed);\n          return;/' \
+  database_test 'Database.LosesTheAnswerToAClaims*'
+mutation fate-before-rows dispatcher/store/resolve.cpp \
+  's/if \(status == "in progress"\) return \{\.fate = Fate::kPending\};/if (status == "in progress") return {.fate = Fate::kAborted};/' \
+  store_test 'ClaimInDoubt.*'
+mutation fence dispatcher/store/record.cpp \
+  's/\n       AND d\.claim_id = r\.claim_id//' \
+  store_test 'Recording.*'
+mutation bisection dispatcher/store/halves.h \
+  's/if \(batch\.size\(\) == 1\) \{/if (true) {/' \
+  store_test 'Recording.*'
+mutation text-replaced dispatcher/store/record.cpp \
+  's/bare\.result\.response_body\.clear\(\);/;/' \
+  store_test 'Recording.*'
+mutation given-back-claims dispatcher/dispatch/dispatcher.cpp \
+  's/if \(is_last\) \{/if (true) {/' \
+  machine_test 'Machine.*Descriptors*'
+mutation local-faults-known dispatcher/http/verdict.cpp \
+  's/return LocalFaultOf\(error\);/return LocalFault::kNone;/' \
+  http_integration_test 'LocalFault.*'
+mutation own-lost-rows dispatcher/store/liveness.cpp \
+  's/(SweepOwn\(.*?)if \(old\.empty\(\)\) return \{\};/$1return {};/s' \
+  store_test 'Sweeping.*'
+mutation gone-dispatchers dispatcher/store/liveness.cpp \
+  's/if \(before - sight\.since >= kGoneAfter\)/if (false)/' \
+  process_test 'Process.ThreeAtOnce*'
+mutation records-wait dispatcher/dispatch/recorder.cpp \
+  's/(\} catch \(const std::exception& error\) \{\n)(    metrics_\.database_errors\(operation\))/$1    finished_batch_.clear();\n$2/' \
+  database_test 'Database.IsAway*'
+# ---- nobody let in
+
+mutation egress-check-at-the-socket dispatcher/http/attempt.cpp \
+  's/if \(target != address_ \|\| !context_\.policy\.Allows\(target\)\)/if (false)/' \
+  http_integration_test 'Address.IsCheckedAgain*'
+mutation egress-check-of-names dispatcher/http/transfer.cpp \
+  's/if \(!context_\.policy\.Allows\(address\)\) return End\(JudgeBlocked\(\)\);/;/' \
+  http_integration_test 'Address.ThatIsForbidden*'
+mutation ipv4-in-ipv6 dispatcher/egress/policy.cpp \
+  's/for \(const EmbeddedIpv4& ipv4 : embedded\) \{\n    const bool/for (const EmbeddedIpv4\& ipv4 : std::vector<EmbeddedIpv4>()) {\n    const bool/' \
+  egress_test '*'
+mutation own-resolver dispatcher/http/attempt.cpp \
+  's/curl_easy_setopt\(easy, CURLOPT_CONNECT_TO, .*?;/;/' \
+  http_integration_test 'Name.*'
+mutation no-proxy dispatcher/http/request_options.cpp \
+  's/curl_easy_setopt\(easy, CURLOPT_PROXY, "".*?;/;/' \
+  http_integration_test 'RequestBytes.GoPastTheProxies*'
+mutation certificates-verified dispatcher/http/attempt.cpp \
+  's/return X509_verify_cert\(chain\);/X509_verify_cert(chain); return 1;/' \
+  http_integration_test 'Tls.*'
+mutation names-in-certificates dispatcher/http/request_options.cpp \
+  's/CURLOPT_SSL_VERIFYHOST, 2L/CURLOPT_SSL_VERIFYHOST, 0L/' \
+  http_integration_test 'Tls.ACertificateForAnotherName*'
+mutation secrets-or-nothing schema/agent_settings.cpp \
+  's/if \(auto error = ReadSecrets\(\*secret, target\)\) return refuse\(\*error\);/static_cast<void>(ReadSecrets(*secret, target));/' \
+  schema_test 'AgentSettings.*'
+mutation credentials-not-logged schema/redact_url.cpp \
+  's/(      out \+= .=.;\n)/$1      Append(out, piece.substr(key.size() + 1));\n/' \
+  schema_test 'RedactUrl.*'
+mutation hosts-on-loopback dispatcher/admin/host_guard.cpp \
+  's/if \(!loopback_\) return true;/if (true) return true;/' \
+  admin_test '*'
+
+# ---- nobody held up
+
+mutation header-limit dispatcher/http/attempt.cpp \
+  's/return seen_\.header_bytes > kMaxHeaderBytes \? 0 : size;/return size;/' \
+  http_integration_test 'Answer.EndlessHeaders*:Answer.HeadersUpTo*'
+mutation body-limit dispatcher/http/attempt.cpp \
+  's/if \(seen_\.body_bytes < kMaxBodyBytes\) return size;/return size;/' \
+  http_integration_test 'Answer.ABodyOverTheLimit*'
+mutation deadline dispatcher/http/engine.cpp \
+  's/(transfers_\.front\(\)->deadline\(\)) <= Steady::now\(\)/$1 + std::chrono::seconds(1) <= Steady::now()/' \
+  http_integration_test 'Deadline.OfTenSeconds*'
+mutation slow-agents dispatcher/dispatch/admission.cpp \
+  's/if \(agent->second\.slow && slow_in_flight_ >= SlowLimit\(\)\) return false;//' \
+  dispatch_test 'Admission.SlowAgents*'
+mutation locked-rows-skipped dispatcher/store/claim.cpp \
+  's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
+  store_test 'Claim.NeverWaits*'
+
+# ---- the work
+
+wanted=()
+for argument in "$@"; do
+  case $argument in
+    --list)
+      for entry in "${mutations[@]}"; do echo "${entry%%$'\037'*}"; done
+      exit
+      ;;
+    -*)
+      echo "usage: tests/mutate.sh [--list] [NAME...]" >&2
+      exit 2
+      ;;
+    *) wanted+=("$argument") ;;
+  esac
+done
+
+is_wanted() {
+  local name
+  ((${#wanted[@]})) || return 0
+  for name in "${wanted[@]}"; do [[ $name == "$1" ]] && return 0; done
+  return 1
+}
+
+# Into name, file, substitution, binary and filter.
+take_apart() {
+  IFS=$'\037' read -r -d '' name file substitution binary filter <<<"$1" || true
+  filter=${filter%$'\037'*}
+}
+
+# Exit status of the tests; one that runs no test is a mistake of this script.
+run_tests() {
+  local program output status=0
+  program=$(find "$build" -type f -name "$binary" -perm -u+x -print -quit)
+  output=$(timeout 300 "$program" --gtest_filter="$filter" 2>&1) || status=$?
+  red=$(grep -m 1 -oP '^\[  FAILED  \] \K\S+' <<<"$output" || true)
+  if grep -q '^\[==========\] 0 tests' <<<"$output"; then
+    echo "tests/mutate.sh: $binary has no test $filter" >&2
+    exit 1
+  fi
+  return "$status"
+}
+
+compile() {
+  cmake --build "$build" --parallel "$(nproc)" --target postcall-dispatcher "$@" >"$build/output" 2>&1 || {
+    tail -n 30 "$build/output" >&2
+    return 1
+  }
+}
+
+"$root/deploy/install-packages.sh" build database tests
+rm -rf -- "$copy"
+mkdir -p -- "$copy"
+(cd -- "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy")
+export CCACHE_BASEDIR=$copy CCACHE_NOHASHDIR=true
+cmake -S "$copy" -B "$build" -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
+
+chosen=()
+binaries=()
+for entry in "${mutations[@]}"; do
+  take_apart "$entry"
+  is_wanted "$name" || continue
+  chosen+=("$entry")
+  binaries+=("$binary")
+done
+((${#chosen[@]})) || { echo "tests/mutate.sh: no mutation of that name" >&2; exit 2; }
+mapfile -t binaries < <(printf '%s\n' "${binaries[@]}" | sort -u)
+compile "${binaries[@]}"
+
+for entry in "${chosen[@]}"; do
+  take_apart "$entry"
+  run_tests || { echo "tests/mutate.sh: $binary $filter fails without a mutation: $red" >&2; exit 1; }
+done
+
+survived=()
+for entry in "${chosen[@]}"; do
+  take_apart "$entry"
+  cp -- "$copy/$file" "$build/whole"
+  if ! perl -0777 -pi -e "$substitution or die qq(no match\n)" -- "$copy/$file"; then
+    echo "tests/mutate.sh: $name does not match $file any more: bring it up to date" >&2
+    exit 1
+  fi
+  compile "$binary" || { echo "tests/mutate.sh: $name does not compile" >&2; exit 1; }
+  if run_tests; then
+    survived+=("$name")
+    printf '%-28s SURVIVED %s\n' "$name" "$filter"
+  else
+    printf '%-28s caught by %s\n' "$name" "${red:-the time limit}"
+  fi
+  cp -- "$build/whole" "$copy/$file"
+done
+
+echo "${#chosen[@]} mutations, $((${#chosen[@]} - ${#survived[@]})) caught"
+((${#survived[@]} == 0))
