@@ -55,6 +55,10 @@ int Migrate(const store::DatabaseOptions& database, bool own_tables) {
     return kFailed;
   }
   for (const std::string& name : migrated->applied) log::Info("migration applied", {{"name", name}});
+  for (const std::string& statement : migrated->left_to_others) {
+    log::Info("left to a role with more rights, for dispatchers and readers with few (deploy/SECURITY.md)",
+              {{"statement", statement}});
+  }
   log::Info("the database is at this version", {{"version", POSTCALL_VERSION},
                                                 {"schema", migrated->schema},
                                                 {"applied", migrated->applied.size()},

@@ -87,6 +87,8 @@ constexpr const char* kApplied = R"sql(
      ORDER BY version
 )sql";
 
+constexpr const char* kGrantRoles = "SELECT webhook_grant_roles()";
+
 constexpr const char* kRemember = R"sql(
     INSERT INTO webhook_migrations (version, name, compatibility)
     VALUES ($1, $2, $3)
@@ -165,6 +167,12 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   }
 
   migrated.days_ahead = work.exec1("SELECT webhook_make_partitions(7)")[0].as<int>();
+  if (!migrated.applied.empty()) {
+    migrated.left_to_others.clear();
+    for (const auto& row : work.exec(kGrantRoles)) {
+      migrated.left_to_others.push_back(row[0].as<std::string>());
+    }
+  }
   work.commit();
   return std::optional<std::string>();
 }

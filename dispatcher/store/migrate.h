@@ -22,6 +22,9 @@ struct Migrated {
   std::string schema;                // where the dispatcher's tables are
   bool own_tables = false;
   int days_ahead = 0;  // for which the log has partitions; -1: not even for today
+  // Statements about the two group roles (0007) that this role may not do and another must. Looked for only
+  // when something was applied.
+  std::vector<std::string> left_to_others;
 };
 
 // Each migration is a transaction of its own, so what was applied before an error stays. A lock that is held
