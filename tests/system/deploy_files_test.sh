@@ -40,10 +40,27 @@ assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"][
 # 10 s for what is in flight, and time for its record.
 assert pod["spec"]["terminationGracePeriodSeconds"] >= 20
 container = pod["spec"]["containers"][0]
+# The owner of the tables migrates, a role with few rights runs.
+(migrate,) = pod["spec"]["initContainers"]
+assert migrate["args"] == ["migrate"] and container["args"] == ["run"]
+assert migrate["image"] == container["image"]
+def database_key(container):
+    (url,) = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"] == "POSTCALL_DATABASE_URL"]
+    return url["name"], url["key"]
+(secret,) = documents[deploy / "kubernetes" / "secret.example.yaml"]
+for key in (database_key(migrate), database_key(container)):
+    assert key[0] == secret["metadata"]["name"] and key[1] in secret["stringData"], key
+assert database_key(migrate) != database_key(container)
 assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
 service = documents[deploy / "kubernetes" / "service.yaml"][0]
 assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+# Each alert has its section in the runbook, and each section of that name its alert.
+rules = [r for g in yaml.safe_load((deploy / "prometheus" / "alerts.yml").read_text())["groups"] for r in g["rules"]]
+sections = {line[4:] for line in (deploy / "OPERATIONS.md").read_text().splitlines() if line.startswith("### Postcall")}
+assert {r["alert"] for r in rules} == sections, {r["alert"] for r in rules} ^ sections
+for rule in rules:
+    assert rule["annotations"]["runbook"] == f"deploy/OPERATIONS.md#{rule['alert'].lower()}", rule["alert"]
 compose = documents[deploy / "compose.yaml"][0]
 assert (deploy / compose["services"]["dispatcher"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
 PYTHON

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Does what the README says: runs its blocks marked "tested in DATABASE", in order, against a private PostgreSQL and an
-# endpoint that stands in for hooks.example.com; then holds its tables against the program.
+# Does what the README, the runbook and the security page say: runs their blocks marked "tested in DATABASE", in order,
+# against a private PostgreSQL and an endpoint that stands in for hooks.example.com; then holds the README's tables
+# against the program.
 #   readme_test.sh DISPATCHER SAMPLE_ENDPOINT
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 readme=$root/README.md
+runbook=$root/deploy/OPERATIONS.md
+security=$root/deploy/SECURITY.md
 dispatcher=$1
 sample_endpoint=$2
 
@@ -14,6 +17,7 @@ source "$root/deploy/private-postgres.sh"
 
 folder=
 processes=()
+dispatchers=() # of voice
 # shellcheck disable=SC2317,SC2329  # called by a trap
 clean_up() {
   local process
@@ -44,7 +48,7 @@ wait_until() {
   done
 }
 
-# ---- the README's commands, as its blocks find them
+# ---- the commands of the pages, as their blocks find them
 
 # shellcheck disable=SC2317,SC2329  # called by the blocks
 postcall-dispatcher() {
@@ -55,6 +59,7 @@ postcall-dispatcher() {
   local log=$folder/dispatcher-${#processes[@]}.log
   "$dispatcher" "$@" 2>"$log" &
   processes+=($!)
+  [[ $* == *crm* ]] || dispatchers+=($!)
   wait_until 'the admin port is in the log' grep -q 'admin port is open' "$log"
   admin_port=$(sed -n 's/.*admin port is open address=127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log")
   wait_until 'the dispatcher is ready' command curl --noproxy '*' --silent --fail --output /dev/null \
@@ -65,6 +70,22 @@ curl() { command curl --noproxy '*' --silent --show-error --fail "${@//9464/$adm
 # shellcheck disable=SC2317,SC2329  # called by the blocks
 run_sql() { psql --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$1"; }
 
+# Stops every dispatcher; what the restored database has besides is a call that was enqueued and not claimed.
+# shellcheck disable=SC2317,SC2329  # called by the blocks
+systemctl() {
+  if [[ $1 == start ]]; then
+    postcall-dispatcher run --database-url 'dbname=voice'
+    return
+  fi
+  local process
+  for process in "${dispatchers[@]}"; do
+    kill -TERM "$process"
+    wait "$process" || fail 'a dispatcher did not stop in order'
+  done
+  dispatchers=()
+  run_sql voice <<<"INSERT INTO calls (id, agent_id, status) VALUES ('call-2', 'agent-1', 'completed')"
+}
+
 # Shell blocks as they are, SQL blocks as the input of psql.
 blocks() {
   awk '
@@ -73,29 +94,51 @@ blocks() {
     database != "" && /^```sql$/ { kind = "sql"; print "run_sql " database " <<\"END_OF_SQL\""; next }
     kind != "" && /^```$/ { if (kind == "sql") print "END_OF_SQL"; kind = ""; database = ""; next }
     kind != "" { print }
-  ' "$readme"
+  ' "$1"
 }
+
+# run_blocks PAGE LEAST: of which there are more lines than that.
+run_blocks() {
+  local script=$folder/${1##*/}.sh
+  blocks "$1" | sed "s#https://hooks\.example\.com#http://127.0.0.1:$(<"$folder/endpoint.port")#" >"$script"
+  (($(grep -c . "$script") > $2)) || fail "found hardly any block in $1"
+  # shellcheck source=/dev/null
+  source "$script" >"$script.log" 2>&1
+}
+value() { psql --no-psqlrc --tuples-only --no-align --dbname="$1" --command "$2"; }
 
 folder=$(private_temporary_folder)
 private_postgres_start "$folder" -c fsync=off
 for database in voice crm; do psql --no-psqlrc --quiet --command "CREATE DATABASE $database"; done
 
-"$sample_endpoint" --listen 127.0.0.1:0 --port-file "$folder/endpoint.port" >"$folder/endpoint.log" 2>&1 &
+"$sample_endpoint" --listen 127.0.0.1:0 --port-file "$folder/endpoint.port" --ledger "$folder/endpoint.ledger" \
+  >"$folder/endpoint.log" 2>&1 &
 processes+=($!)
 wait_until 'the endpoint listens' test -s "$folder/endpoint.port"
 
 export POSTCALL_ADMIN_LISTEN=127.0.0.1:0 POSTCALL_EGRESS_ALLOW=127.0.0.1/32
-blocks | sed "s#https://hooks\.example\.com#http://127.0.0.1:$(<"$folder/endpoint.port")#" >"$folder/blocks.sh"
-(($(grep -c . "$folder/blocks.sh") > 20)) || fail 'found hardly any block'
-# shellcheck source=/dev/null
-source "$folder/blocks.sh" >"$folder/output.log" 2>&1
-
+run_blocks "$readme" 20
 delivered_once() {
-  [[ $(psql --no-psqlrc --tuples-only --no-align --dbname="$1" --command \
-    'SELECT call_id, outcome, http_status FROM webhook_deliveries') == "$2|delivered|200" ]]
+  [[ $(value "$1" 'SELECT call_id, outcome, http_status FROM webhook_deliveries') == "$2|delivered|200" ]]
 }
 wait_until 'call-1 of voice is delivered' delivered_once voice call-1
 wait_until '4711 of crm is delivered' delivered_once crm 4711
+
+run_blocks "$runbook" 60
+log_of_call_2() { value voice "SELECT cause, outcome FROM webhook_deliveries WHERE call_id = 'call-2' ORDER BY id"; }
+resent() { [[ $(log_of_call_2) == $'completion|unknown\nresend|delivered' ]]; }
+wait_until 'call-2 was marked, and sent when somebody asked for it' resent
+# The ledger's third column is the callId of each POST that the endpoint read.
+[[ $(cut -f 3 "$folder/endpoint.ledger" | grep -cx call-2) == 1 ]] || fail 'call-2 was not sent once'
+
+run_blocks "$security" 20
+erased() { ! pg_dump --data-only "--dbname=$1" | grep -q 'call-1'; }
+wait_until 'nothing is left of call-1' erased voice
+[[ $(value voice "SELECT outcome FROM webhook_deliveries WHERE call_id = 'erased-0001'") == delivered ]] ||
+  fail 'the erased call left the log'
+for database in voice crm; do
+  [[ $(value "$database" 'SELECT unaccounted FROM webhook_reconciliation') == 0 ]] || fail "the books of $database are wrong"
+done
 
 # ---- its tables, held against the program
 
@@ -122,7 +165,17 @@ awk '/^## / { here = $0 == "## Metrics" } here' "$readme" | grep -oE '`[a-z_]+(_
   grep -q "^# TYPE postcall_$metric " "$folder/metrics" || fail "no metric postcall_$metric"
 done
 
-grep -oE '\]\([^)#]+\)' "$readme" | sed 's/](\(.*\))/\1/' | while read -r link; do
-  [[ -e $root/$link ]] || fail "a link leads nowhere: $link"
+# ---- links, and the headings that they lead to
+
+anchors() { sed -n 's/^##* //p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'; }
+for page in "$readme" "$runbook" "$security"; do
+  grep -oE '\]\([^)]+\)' "$page" | sed 's/](\(.*\))/\1/' | while read -r link; do
+    target=$page
+    if [[ $link != '#'* ]]; then target=${page%/*}/${link%%#*}; fi
+    [[ -e $target ]] || fail "a link of ${page##*/} leads nowhere: $link"
+    if [[ $link == *'#'* ]]; then
+      anchors "$target" | grep -x -- "${link#*#}" >/dev/null || fail "a link of ${page##*/} leads to no heading: $link"
+    fi
+  done
 done
-echo "The README's commands work and its tables are true"
+echo "What the pages say works, and the README's tables are true"
