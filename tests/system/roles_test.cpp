@@ -85,5 +85,24 @@ TEST_F(LeastPrivileged, ToldThatItMayNotReadAViewEndsWithThat) {
       << service.log();
 }
 
+TEST_F(LeastPrivileged, AMigratingRoleThatMayMakeNoRolesIsToldWhatIsLeftAndHowToDoIt) {
+  PrivatePostgres postgres;
+  postgres.Execute("CREATE ROLE app LOGIN");
+  postgres.Execute("CREATE DATABASE voice OWNER app");
+  Service migrate({.command = "migrate",
+                   .arguments = {"--database-url", postgres.Url("voice", "app"), "--log-format", "json"}});
+  ASSERT_EQ(migrate.Wait(30s), 0) << migrate.log();
+  for (const std::string statement :
+       {"CREATE ROLE postcall_service NOLOGIN", "CREATE ROLE postcall_reader NOLOGIN",
+        "SELECT public.webhook_grant_roles()"}) {
+    EXPECT_NE(migrate.log().find("\"statement\":\"" + statement + "\""), std::string::npos) << migrate.log();
+    postgres.Execute(statement, "voice");
+  }
+  postgres.Execute("CREATE ROLE member LOGIN IN ROLE postcall_service");
+  Service service(
+      {.arguments = {"--database-url", postgres.Url("voice", "member"), "--admin-listen", "127.0.0.1:0"}});
+  EXPECT_TRUE(service.WaitUntilReady()) << service.log();
+}
+
 }  // namespace
 }  // namespace postcall::test
