@@ -33,7 +33,7 @@ mutation redirects-not-followed dispatcher/http/request_options.cpp \
   http_integration_test 'Answer.ARedirect*'
 mutation ledger migrations/0003_enqueue.sql \
   's/INSERT INTO webhook_enqueued \(call_id, agent_id, enqueued_at\)\n    SELECT \$1, agent, moment/INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)\n    SELECT \$1 || \x27 \x27 || gen_random_uuid(), agent, moment/' \
-  store_test 'Enqueue.AStatusThatFlips*:Enqueue.ARowDeleted*'
+  migrations_test 'Enqueue.AStatusThatFlips*:Enqueue.ARowDeleted*'
 mutation unknown-never-sent dispatcher/store/confirm.cpp \
   's/\n       AND d\.outcome = .in_flight.//;' \
   store_test 'Confirming.*'
@@ -82,6 +82,19 @@ mutation gone-dispatchers dispatcher/store/liveness.cpp \
 mutation records-wait dispatcher/dispatch/recorder.cpp \
   's/(\} catch \(const std::exception& error\) \{\n)(    metrics_\.database_errors\(operation\))/$1    finished_batch_.clear();\n$2/' \
   database_test 'Database.IsAway*'
+mutation stop-prints-what-is-left dispatcher/dispatch/recorder.cpp \
+  's/std::vector<store::Finished> left = std::move\(finished_batch_\);/std::vector<store::Finished> left;/' \
+  manners_test 'Manners.StoppedWithoutADatabase*:Manners.StoppedWithADatabase*'
+mutation unreadable-calls-set-aside dispatcher/store/claim.cpp \
+  's/    transaction\.Exec\(kPostpone, row\.first\.get\(\)\);/    ;/' \
+  store_test 'ClaimSources.ThatCannotBeRead*'
+mutation poolers-told-apart dispatcher/store/transaction.cpp \
+  's/!state_\.is_pooled && Exec\("SELECT pg_backend_pid\(\)"\).*?;/true;/' \
+  store_test 'ThroughPgBouncer.*:PreparedStatements.*'
+mutation forgotten-claims-forgotten dispatcher/dispatch/intake.cpp \
+  's/(void Intake::Forget\(\) \{\n  ForgetAdmitted\(\);\n  for .*?\n    held_\.Remove.*?\n)    admission_\.Release\(.*?\);\n/$1/s' \
+  database_test 'Database.LosesTheAnswerToAClaims*:Database.HasItsLogLocked*'
+
 # ---- nobody let in
 
 mutation egress-check-at-the-socket dispatcher/http/attempt.cpp \
@@ -115,6 +128,16 @@ mutation hosts-on-loopback dispatcher/admin/host_guard.cpp \
   's/if \(!loopback_\) return true;/if (true) return true;/' \
   admin_test '*'
 
+mutation tls-keys-unwritten dispatcher/http/engine.cpp \
+  's/::unsetenv\("SSLKEYLOGFILE"\);//' \
+  manners_test 'Manners.WritesNoKeys*'
+mutation what-is-over-stays migrations/0007_roles.sql \
+  's/(CREATE TRIGGER webhook_outcome_changed.*?)WHEN \(OLD\.outcome NOT IN/$1WHEN (false AND OLD.outcome NOT IN/s' \
+  migrations_test 'Roles.*'
+mutation suspect-calls-marked migrations/0007_roles.sql \
+  's/WHERE o\.enqueued_at < enqueued_before/WHERE false/' \
+  restore_test '*'
+
 # ---- nobody held up
 
 mutation header-limit dispatcher/http/attempt.cpp \
@@ -129,6 +152,15 @@ mutation deadline dispatcher/http/engine.cpp \
 mutation slow-agents dispatcher/dispatch/admission.cpp \
   's/if \(agent->second\.slow && slow_in_flight_ >= SlowLimit\(\)\) return false;//' \
   dispatch_test 'Admission.SlowAgents*'
+mutation deadline-of-a-stop dispatcher/dispatch/dispatcher.cpp \
+  's/recorder_->LimitBy\(start \+ kStopWithin\);//' \
+  manners_test 'Manners.StoppedWithADatabaseThatHangs*'
+mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
+  's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
+  manners_test 'Manners.ALargeSignedBody*'
+mutation slow-addresses-yield dispatcher/http/transfer.cpp \
+  's/if \(!untried_\.empty\(\)\) context_\.limit_connect\(\*this, attempts_\);//' \
+  http_integration_test 'Address.ThatDoesNotConnect*'
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'
