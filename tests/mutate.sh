@@ -24,7 +24,7 @@ mutation resend-guard dispatcher/http/attempt.cpp \
   at_most_once_test 'AtMostOnce.AConnectionClosed*'
 mutation idle-connections-too-old dispatcher/http/request_options.cpp \
   's/curl_easy_setopt\(easy, CURLOPT_MAXAGE_CONN, .*?;/;/' \
-  http_integration_test 'Reuse.AConnectionIdleForFourSeconds*'
+  http_integration_test 'Reuse.AConnectionIdleForFourSecondsIsNotUsed*'
 mutation stale-connection dispatcher/http/attempt.cpp \
   's/SomethingIsUnread\(ends, session\)\) \{/SomethingIsUnread(ends, session) \&\& false) {/' \
   http_integration_test '*StaleConnection*'
@@ -35,7 +35,7 @@ mutation ledger migrations/0003_enqueue.sql \
   's/INSERT INTO webhook_enqueued \(call_id, agent_id, enqueued_at\)\n    SELECT \$1, agent, moment/INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)\n    SELECT \$1 || \x27 \x27 || gen_random_uuid(), agent, moment/' \
   migrations_test 'Enqueue.AStatusThatFlips*:Enqueue.ARowDeleted*'
 mutation unknown-never-sent dispatcher/store/confirm.cpp \
-  's/\n       AND d\.outcome = .in_flight.//;' \
+  's/\n       AND d\.outcome = .in_flight.//' \
   store_test 'Confirming.*'
 mutation confirmed-when-late dispatcher/dispatch/dispatcher.cpp \
   's/if \(now - delivery->fence > \(delivery->confirmed .*?\)\) \{/if (false) {/' \

@@ -88,6 +88,19 @@ TEST(Reuse, ALostRequestIsNotSentAgainOverAnotherIdleConnection) {
   EXPECT_EQ(requests[3].target, "/after");
 }
 
+TEST(Reuse, AConnectionIdleForFourSecondsIsNotUsedHoweverBusyOthersAre) {
+  HostileEndpoint quiet;
+  HostileEndpoint busy;
+  Poster poster({.max_idle_connections = 10});  // all of them by one handle of libcurl's
+  poster.Send(quiet.Url());
+  const SteadyTime later = Steady::now() + 4100ms;
+  while (Steady::now() < later) {
+    poster.Send(busy.Url());
+    poster.RunUntil([] { return false; }, 100ms);
+  }
+  EXPECT_EQ(poster.Send(quiet.Url()).result.connection_reused, false);
+}
+
 TEST(Reuse, AConnectionIdleForFourSecondsIsClosedAndNotUsed) {
   HostileEndpoint endpoint;
   Poster poster;
