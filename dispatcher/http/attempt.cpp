@@ -11,6 +11,8 @@
 #include <new>
 #include <string_view>
 
+#include "dispatcher/http/received_bytes.h"
+
 namespace postcall::http {
 namespace {
 
@@ -201,10 +203,14 @@ int Attempt::BeforeRequest(const std::string& ends) {
     SSL_set_msg_callback_arg(session, &context_);
   }
   if (!seen_.connection_reused) {
-    context_.sockets.Note(opened_fd_, ends);
+    fd_ = opened_fd_;
+    context_.sockets.Note(fd_, ends);
   } else if (SomethingIsUnread(ends, session)) {
     seen_.stale = true;
     return CURL_PREREQFUNC_ABORT;
+  } else {
+    fd_ = context_.sockets.Find(ends);
+    received_before_ = ReceivedBytes(fd_);
   }
   if (rehearsal_ || abandoned_) return CURL_PREREQFUNC_ABORT;
   if (now >= request_.send_before) {
@@ -250,8 +256,17 @@ void Attempt::NoteCertificate(const X509* certificate) {
   seen_.certificate_ends_at = DatabaseTime(std::chrono::seconds(::timegm(&ends)));
 }
 
+void Attempt::LookAtWire() {
+  if (!seen_.sent_at || reads_no_more_) return;
+  const std::uint64_t received = ReceivedBytes(fd_);
+  if (tls_ == nullptr && received > received_before_ + 1) NoteFirstByte();  // the end counts as one
+  if (received <= received_before_ + kMaxWireBytes) return;
+  reads_no_more_ = true;
+  curl_easy_pause(easy_.get(), CURLPAUSE_RECV);
+}
+
 bool Attempt::OnSendingOnly() {
-  if (has_final_head_) seen_.answered = true;
+  if (has_final_head_ && !reads_no_more_) seen_.answered = true;
   return seen_.answered;
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <boost/asio/ip/address.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -28,6 +29,9 @@ class Transfer;
 // The body that is read of an answer, and its headers, trailers and 1xx answers together (CONTRACT §2).
 inline constexpr std::size_t kMaxBodyBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
+// What an answer may bring over the wire in all: enough for those two though every byte of the body came in a
+// chunk of its own. libcurl reads over chunk extensions in silence, for ever and as fast as they come.
+inline constexpr std::uint64_t kMaxWireBytes = std::uint64_t{512} * 1024;
 
 // What the attempts of one engine share.
 struct AttemptContext {
@@ -96,6 +100,10 @@ class Attempt {
   // whole.
   void OnReadable(int fd);
 
+  // libcurl may have read, and have told nothing. Notes the first byte of an answer; one that has brought too
+  // much is read no further, and the deadline ends it.
+  void LookAtWire();
+
   // libcurl waits for the socket to be writable and for nothing else: it has the whole answer. True when that
   // is the final one, so that the attempt is over, which libcurl finds only once all of the request is sent.
   bool OnSendingOnly();
@@ -125,7 +133,10 @@ class Attempt {
   const bool rehearsal_;
   bool abandoned_ = false;
   bool has_final_head_ = false;
+  bool reads_no_more_ = false;
   int opened_fd_ = -1;
+  int fd_ = -1;                        // of the connection that the request was sent on
+  std::uint64_t received_before_ = 0;  // of that connection, when it was kept
   Seen seen_;
   const SSL_CTX* tls_ = nullptr;  // none without TLS
   CurlList headers_;

@@ -44,12 +44,16 @@ void Multi::OnDue() {
 }
 
 void Multi::OnReady(int fd, SocketWatch::Readiness readiness, void* tag) {
-  if (readiness.readable) static_cast<Attempt*>(tag)->OnReadable(fd);
+  auto* const attempt = static_cast<Attempt*>(tag);
+  if (readiness.readable) attempt->OnReadable(fd);
   int events = 0;
   if (readiness.readable) events |= CURL_CSELECT_IN;
   if (readiness.writable) events |= CURL_CSELECT_OUT;
   if (readiness.error) events |= CURL_CSELECT_ERR;
   Act(fd, events);
+  // Now, while its socket still has more, libcurl would read on at each call, whomever that is for: many such
+  // attempts would hold up all others.
+  if (watch_.Watches(*this, fd, tag)) attempt->LookAtWire();
 }
 
 void Multi::Act(int fd, int events) {

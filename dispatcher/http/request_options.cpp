@@ -33,6 +33,10 @@ void SetRequestOptions(CURL* easy, const Url& url) {
   curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 
+  // libcurl fills this up to a hundred times in one go, which must be more than kMaxWireBytes and not much
+  // more.
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 8192L);
+
   // Nothing from the environment.
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));

@@ -42,6 +42,11 @@ void SocketWatch::Remove(Owner& owner, int fd) {
   ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
+bool SocketWatch::Watches(const Owner& owner, int fd, const void* tag) const {
+  const auto index = static_cast<std::size_t>(fd);
+  return index < slots_.size() && slots_[index].owner == &owner && slots_[index].tag == tag;
+}
+
 void SocketWatch::AsyncWait(std::function<void()> ready) {
   epoll_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                     [ready = std::move(ready)](boost::system::error_code error) {

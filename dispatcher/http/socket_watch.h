@@ -43,6 +43,9 @@ class SocketWatch {
   // Nothing happens when the number belongs to another owner by now.
   void Remove(Owner& owner, int fd);
 
+  // Whether `fd` is watched for that owner with that tag.
+  bool Watches(const Owner& owner, int fd, const void* tag) const;
+
   // Calls `ready` once, when a socket is ready.
   void AsyncWait(std::function<void()> ready);
 

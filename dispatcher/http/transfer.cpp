@@ -62,6 +62,7 @@ void Transfer::StartAttempt() {
   if (!running_) return End(JudgeFault(LocalFault::kMemory));
   if (!untried_.empty()) context_.limit_connect(*this, attempts_);
   multi_.OnDue();  // the attempt may be over by then, and the transfer, too
+  if (running_) attempt_->LookAtWire();
 }
 
 void Transfer::EndAttempt() {

@@ -51,6 +51,30 @@ TEST(Crowd, HandshakesOfAThousandDoNotMakeTheHangingLate) {
   EXPECT_LE(slowest, 1250);
 }
 
+// libcurl reads them as fast as they come, and tells nobody.
+TEST(Crowd, AnswersWithoutAnEndMakeNobodyWait) {
+  HostileEndpoint plain;
+  HostileEndpoint tls({.tls = TlsOptions{Authority().Issue({"127.0.0.1"})}, .on_request = {}});
+  HostileEndpoint good;
+  Poster poster({.timeout = 3000ms});
+  std::vector<Poster::Pending> pending;
+  for (HostileEndpoint* endpoint : {&plain, &tls}) {
+    endpoint->Otherwise(EndlessChunkExtension());
+    for (int i = 0; i < 25; ++i) pending.push_back(poster.Start(endpoint->Url()));
+  }
+  ASSERT_TRUE(poster.RunUntil(
+      [&] { return plain.ledger().RequestCount() == 25 && tls.ledger().RequestCount() == 25; }));
+  EXPECT_LT(poster.Send(good.Url()).result.times.total, 1000);
+  ASSERT_TRUE(poster.RunUntilIdle());
+  for (const auto& post : pending) {
+    const DeliveryResult& result = (*post)->result;
+    EXPECT_EQ(result.outcome, Outcome::kTimeout) << result.error;
+    EXPECT_EQ(result.reached, Reached::kResponseStarted);
+    EXPECT_EQ(result.http_status, 200);
+    EXPECT_LE(result.times.total, 3250);
+  }
+}
+
 TEST(Crowd, ADoneThatPostsAgainNeverEndsInADeepStack) {
   HostileEndpoint endpoint;
   Poster poster({}, egress::Policy());

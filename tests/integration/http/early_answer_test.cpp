@@ -57,6 +57,16 @@ TEST(HalfAnAnswer, IsNoAnswerHoweverMuchIsStillToBeSent) {
   EXPECT_EQ(result.reached, Reached::kResponseStarted);
 }
 
+// Of which no more is read at some point, so that to send is all that is left.
+TEST(AnEndlessAnswer, IsNoAnswerHoweverMuchIsStillToBeSent) {
+  HostileEndpoint endpoint;
+  endpoint.On("/endless", EndlessChunkExtension(), AnswerAt::kHeadEnd);
+  Poster poster({.timeout = 1000ms});
+  const DeliveryResult result = poster.Send(LargeRequest(endpoint.Url("/endless"))).result;
+  EXPECT_EQ(result.outcome, Outcome::kTimeout);
+  EXPECT_EQ(result.reached, Reached::kResponseStarted);
+}
+
 TEST(AnInterimAnswer, IsNotTheAnswer) {
   HostileEndpoint endpoint;
   endpoint.On("/interim", Send("HTTP/1.1 103 Early Hints\r\n\r\n"), AnswerAt::kHeadEnd);
