@@ -266,7 +266,7 @@ void Attempt::LookAtWire() {
 }
 
 bool Attempt::OnSendingOnly() {
-  if (has_final_head_ && !reads_no_more_) seen_.answered = true;
+  if (seen_.has_head && !reads_no_more_) seen_.answered = true;
   return seen_.answered;
 }
 
@@ -274,9 +274,14 @@ bool Attempt::OnSendingOnly() {
 std::size_t Attempt::OnHeader(const char* line, std::size_t size) {
   NoteFirstByte();
   const std::string_view text(line, size);
-  if ((text == "\r\n" || text == "\n") && Status()) has_final_head_ = true;
+  if (text == "\r\n" || text == "\n") {
+    long status = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+    seen_.has_head = status >= 200;
+    seen_.switched = status == 101;  // libcurl takes all that follows for a body
+  }
   seen_.header_bytes += size;
-  return seen_.header_bytes > kMaxHeaderBytes ? 0 : size;
+  return seen_.header_bytes > kMaxHeaderBytes || seen_.switched ? 0 : size;
 }
 
 std::size_t Attempt::OnBody(const char* bytes, std::size_t size) {

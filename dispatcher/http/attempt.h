@@ -52,6 +52,8 @@ struct Seen {
   bool connection_reused = false;
   std::optional<DatabaseTime> certificate_ends_at;
 
+  bool has_head = false;     // of the final answer, whole
+  bool switched = false;     // the answer goes on in another protocol, for which nobody asked
   bool answered = false;     // the answer is complete, though part of the request may still be to be sent
   bool blocked = false;      // the policy forbids the address
   bool stale = false;        // something was unread on the connection that was kept; nothing was sent
@@ -132,7 +134,6 @@ class Attempt {
   const boost::asio::ip::address address_;
   const bool rehearsal_;
   bool abandoned_ = false;
-  bool has_final_head_ = false;
   bool reads_no_more_ = false;
   int opened_fd_ = -1;
   int fd_ = -1;                        // of the connection that the request was sent on

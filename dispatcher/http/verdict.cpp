@@ -101,21 +101,27 @@ std::string ConnectSentence(const Attempt& attempt, CURLcode code) {
          (error == 0 ? curl_easy_strerror(code) : std::generic_category().message(error)) + ".";
 }
 
-std::string LostSentence(const Attempt& attempt, CURLcode code) {
-  const Seen& seen = attempt.seen();
-  if (seen.header_bytes > kMaxHeaderBytes) return "The answer had more than 64 KiB of headers.";
+// After the request was sent: these end an answer that libcurl cannot read.
+bool IsNotHttp(CURLcode code) {
   switch (code) {
     case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9 to libcurl is whatever does not begin with a status line
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_OUT_OF_MEMORY:
-      return "The answer was not HTTP.";
-    case CURLE_PARTIAL_FILE:
-      return "The connection was closed before the answer was complete.";
+      return true;
     default:
-      return seen.first_byte_at ? "The connection was lost before the answer was complete."
-                                : "The connection was lost before an answer came.";
+      return false;
   }
+}
+
+std::string LostSentence(const Attempt& attempt, CURLcode code) {
+  const Seen& seen = attempt.seen();
+  if (seen.header_bytes > kMaxHeaderBytes) return "The answer had more than 64 KiB of headers.";
+  if (seen.switched || IsNotHttp(code)) return "The answer was not HTTP.";
+  if (code == CURLE_PARTIAL_FILE || code == CURLE_OK)
+    return "The connection was closed before the answer was complete.";
+  return seen.first_byte_at ? "The connection was lost before the answer was complete."
+                            : "The connection was lost before an answer came.";
 }
 
 PostResult JudgeAnswer(const Attempt& attempt, Reached reached) {
@@ -142,11 +148,15 @@ std::string InSeconds(std::chrono::milliseconds limit) {
 PostResult JudgeEnd(const Attempt& attempt, CURLcode code) {
   const Seen& seen = attempt.seen();
   if (seen.body_cut) return JudgeAnswer(attempt, Reached::kResponseStarted);
-  if (code == CURLE_OK || seen.answered) return JudgeAnswer(attempt, Reached::kResponseComplete);
+  // To libcurl an answer that ends within its head is complete.
+  if (seen.answered || (code == CURLE_OK && (seen.has_head || !attempt.Status())))
+    return JudgeAnswer(attempt, Reached::kResponseComplete);
 
-  const Reached reached = ReachedSoFar(attempt);
-  if (seen.sent_at)
+  if (seen.sent_at) {
+    const Reached reached = IsNotHttp(code) ? Reached::kResponseStarted : ReachedSoFar(attempt);
     return Failed(Facts(attempt, reached), Outcome::kNetworkError, LostSentence(attempt, code));
+  }
+  const Reached reached = ReachedSoFar(attempt);
   if (seen.blocked) return JudgeBlocked();
   if (const LocalFault fault = FaultOf(attempt, code); fault != LocalFault::kNone) return JudgeFault(fault);
   if (code == CURLE_URL_MALFORMAT) {

@@ -194,6 +194,8 @@ TEST(Answer, AConnectionThatBreaksIsANetworkErrorThatTellsHowFarItCame) {
   endpoint.On("/head-reset", Send("HTTP/1.1 200 OK\r\n") + Wait(50ms) + Reset());
   endpoint.On("/body-reset", Send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab") + Wait(50ms) + Reset());
   endpoint.On("/body-short", BodyShorterThanPromised());
+  endpoint.On("/head-close", Send("HTTP/1.1 200 OK\r\nContent-Type: te") + Close());
+  endpoint.On("/status-line-close", Send("HTTP/1.1 200 OK\r\n") + Close());
   Poster poster;
   for (const char* path : {"/reset", "/close"}) {
     const DeliveryResult result = poster.Send(endpoint.Url(path)).result;
@@ -202,8 +204,8 @@ TEST(Answer, AConnectionThatBreaksIsANetworkErrorThatTellsHowFarItCame) {
     EXPECT_EQ(result.error, "The connection was lost before an answer came.") << path;
     EXPECT_EQ(result.remote_address, "127.0.0.1") << path;
   }
-  for (const char* path :
-       {"/half-a-line-close", "/half-a-line-reset", "/head-reset", "/body-reset", "/body-short"}) {
+  for (const char* path : {"/half-a-line-close", "/half-a-line-reset", "/head-reset", "/head-close",
+                           "/status-line-close", "/body-reset", "/body-short"}) {
     const DeliveryResult result = poster.Send(endpoint.Url(path)).result;
     EXPECT_EQ(result.outcome, Outcome::kNetworkError) << path;
     EXPECT_EQ(result.reached, Reached::kResponseStarted) << path;

@@ -115,6 +115,22 @@ TEST(Reuse, AConnectionIdleForFourSecondsIsClosedAndNotUsed) {
   EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, false);
 }
 
+// On a kept connection libcurl may read in the same call in which it sends, and no event tells of the first
+// byte. Seldom, so it is tried often.
+TEST(Reuse, AnAnswerHasStartedHoweverSoonItIsThere) {
+  HostileEndpoint endpoint;
+  endpoint.On(
+      "/http2", [](const RequestEntry&) { return Send(std::string("\0\0\0\4\0\0\0\0\0", 9)) + Hang(); },
+      AnswerAt::kHeadEnd);
+  Poster poster;
+  for (int i = 0; i < 1000; ++i) {
+    poster.Send(endpoint.Url("/good"));
+    const DeliveryResult result = poster.Send(endpoint.Url("/http2")).result;
+    ASSERT_EQ(result.outcome, Outcome::kNetworkError);
+    ASSERT_EQ(result.reached, Reached::kResponseStarted) << "after " << i;
+  }
+}
+
 TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
   HostileEndpoint endpoint;
   endpoint.Otherwise(Wait(30ms) + Respond(200));
