@@ -50,6 +50,27 @@ std::string Ends(const char* peer, int peer_port, const char* local, int local_p
   return ends += std::to_string(local_port);
 }
 
+// "HTTP/1.1 200 OK": libcurl takes a line for a 200 that begins with "HTTP/" in any case and goes on as it
+// likes.
+bool IsStatusLine(std::string_view line) {
+  constexpr std::string_view kProtocol = "HTTP/";
+  const auto digits = [&line] {
+    const std::size_t count = std::min(line.find_first_not_of("0123456789"), line.size());
+    line.remove_prefix(count);
+    return count;
+  };
+  if (!line.starts_with(kProtocol)) return false;
+  line.remove_prefix(kProtocol.size());
+  if (digits() != 1) return false;
+  if (line.starts_with('.')) {
+    line.remove_prefix(1);
+    if (digits() != 1) return false;
+  }
+  if (!line.starts_with(' ')) return false;
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  return digits() == 3;
+}
+
 SSL* TlsSession(CURL* easy) {
   curl_tlssessioninfo* session = nullptr;
   curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session);
@@ -124,6 +145,8 @@ void Attempt::SetCallbacks() {
 }
 
 std::optional<int> Attempt::Status() const {
+  // libcurl notes that of a line, too, that it then refuses.
+  if (begins_head_) return std::nullopt;
   long status = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   return status < 200 ? std::nullopt : std::optional(static_cast<int>(status));
@@ -274,11 +297,18 @@ bool Attempt::OnSendingOnly() {
 std::size_t Attempt::OnHeader(const char* line, std::size_t size) {
   NoteFirstByte();
   const std::string_view text(line, size);
-  if (text == "\r\n" || text == "\n") {
+  if (begins_head_ && !IsStatusLine(text)) {
+    seen_.not_http = true;
+    return 0;
+  }
+  begins_head_ = false;
+  // To libcurl a head ends with a line that begins with a line end, whatever follows.
+  if (text.starts_with('\r') || text.starts_with('\n')) {
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     seen_.has_head = status >= 200;
     seen_.switched = status == 101;  // libcurl takes all that follows for a body
+    begins_head_ = status < 200;
   }
   seen_.header_bytes += size;
   return seen_.header_bytes > kMaxHeaderBytes || seen_.switched ? 0 : size;

@@ -58,6 +58,7 @@ struct Seen {
   bool blocked = false;      // the policy forbids the address
   bool stale = false;        // something was unread on the connection that was kept; nothing was sent
   bool too_late = false;     // ready only when send_before had passed; nothing was sent
+  bool not_http = false;     // a head of the answer has no status line, whatever libcurl made of it
   bool second_send = false;  // libcurl wanted to send again and was stopped
   int socket_error = 0;      // errno of making the socket
   std::size_t header_bytes = 0;
@@ -135,6 +136,7 @@ class Attempt {
   const bool rehearsal_;
   bool abandoned_ = false;
   bool reads_no_more_ = false;
+  bool begins_head_ = true;  // the next line of the answer is a status line
   int opened_fd_ = -1;
   int fd_ = -1;                        // of the connection that the request was sent on
   std::uint64_t received_before_ = 0;  // of that connection, when it was kept

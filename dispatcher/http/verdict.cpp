@@ -117,7 +117,7 @@ bool IsNotHttp(CURLcode code) {
 std::string LostSentence(const Attempt& attempt, CURLcode code) {
   const Seen& seen = attempt.seen();
   if (seen.header_bytes > kMaxHeaderBytes) return "The answer had more than 64 KiB of headers.";
-  if (seen.switched || IsNotHttp(code)) return "The answer was not HTTP.";
+  if (seen.not_http || seen.switched || IsNotHttp(code)) return "The answer was not HTTP.";
   if (code == CURLE_PARTIAL_FILE || code == CURLE_OK)
     return "The connection was closed before the answer was complete.";
   return seen.first_byte_at ? "The connection was lost before the answer was complete."

@@ -9,6 +9,7 @@ namespace postcall::test {
 namespace {
 
 using ::testing::HasSubstr;
+using namespace std::string_literals;  // NOLINT(google-build-using-namespace)
 
 constexpr std::size_t kLimit = 64 * 1024;
 
@@ -182,6 +183,30 @@ TEST(Answer, WhatIsNotHttpIsANetworkError) {
     EXPECT_EQ(result.reached, Reached::kResponseStarted) << path;
     EXPECT_EQ(result.http_status, std::nullopt) << path;
     EXPECT_EQ(result.error, "The answer was not HTTP.") << path;
+  }
+}
+
+// libcurl alone reads a 200 into most of these.
+TEST(Answer, WithoutAStatusLineThatSaysSoIsNoSuccess) {
+  HostileEndpoint endpoint;
+  Poster poster;
+  for (const std::string& line :
+       {"HTTP/x 500 No"s, "http/1.1 500 No"s, "HTTP/ 500 No"s, "HTTP/TTP/1.1 200 OK"s, "HTTP/1.1 2000 OK"s,
+        "HTTP/1.1 20"s, "HTTP/1.1 +20 OK"s, "HTTP/1.1 -200 OK"s, "HTTP/1.1 200 O\0K"s}) {
+    for (const std::string before :
+         {"", "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 103 Hints\r\n\rX\r\n"}) {
+      endpoint.On("/", Send(before + line + "\r\nContent-Length: 0\r\n\r\n"));
+      const DeliveryResult result = poster.Send(endpoint.Url()).result;
+      EXPECT_EQ(result.outcome, Outcome::kNetworkError) << before << line;
+      EXPECT_EQ(result.reached, Reached::kResponseStarted) << before << line;
+      EXPECT_EQ(result.http_status, std::nullopt) << before << line;
+      EXPECT_EQ(result.error, "The answer was not HTTP.") << before << line;
+    }
+  }
+  for (const char* line :
+       {"HTTP/1.1 200 OK", "HTTP/1.0 200", "HTTP/1.1  200 OK", "HTTP/2 200", "HTTP/1.1 200\tOK"}) {
+    endpoint.On("/", Send(std::string(line) + "\r\nContent-Length: 0\r\nHTTP/x 500: no\r\n\r\n"));
+    EXPECT_EQ(poster.Send(endpoint.Url()).result.outcome, Outcome::kDelivered) << line;
   }
 }
 
