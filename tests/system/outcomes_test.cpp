@@ -1,11 +1,11 @@
 // Every outcome and every `reached` of the log, provoked for real against the real binary with its shipped
 // limits.
-#include <fstream>
 #include <map>
 
 #include "tests/support/certificates.h"
 #include "tests/support/closed_ports.h"
 #include "tests/support/name_server.h"
+#include "tests/support/system_names.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
@@ -23,20 +23,9 @@ struct Expected {
 
 class Outcomes : public SystemTest {
  protected:
-  void SetUp() override {
-    // A loopback address of this process's own, so that copies of the tests can run side by side.
-    const auto number = static_cast<unsigned>(::getpid());
-    const std::string address = "127." + std::to_string(1 + number / 65536 % 250) + "." +
-                                std::to_string(number / 256 % 256) + "." + std::to_string(1 + number % 250);
-    names_ = std::make_unique<NameServer>(address, 53);
-    other_address_ = address.substr(0, address.rfind('.') + 1) + "253";
-    resolv_conf_ = ::testing::TempDir() + "resolv." + std::to_string(number);
-    std::ofstream(resolv_conf_) << "nameserver " << address << "\n";
-  }
-
   ServiceOptions RunWithNames(const std::vector<std::string>& more = {}) const {
     ServiceOptions options = Run(more);
-    options.resolv_conf = resolv_conf_;
+    options.resolv_conf = names_.resolv_conf();
     return options;
   }
 
@@ -64,20 +53,18 @@ class Outcomes : public SystemTest {
     }
   }
 
-  std::unique_ptr<NameServer> names_;
-  std::string resolv_conf_;
-  std::string other_address_;
+  SystemNames names_;
 };
 
 TEST_F(Outcomes, FollowTheSystemsNameServersWhenTheyChange) {
-  NameServer others(other_address_, 53);
+  NameServer others(names_.other_address(), 53);
   others.Script("moved.example", NameAnswer::Addresses({"127.0.0.1"}));
   const Service service(RunWithNames());
   platform_.AddAgent("agent", endpoint_.Url("/ok", "moved.example"));
   platform_.CompleteCalls("agent", "before-", 1);
   ASSERT_TRUE(platform_.WaitUntilSettled(30s));
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"dns_error", 1}}));
-  std::ofstream(resolv_conf_) << "nameserver " << other_address_ << "\n";
+  names_.PointTo(names_.other_address());
   const SteadyTime limit = Steady::now() + 20s;
   for (int call = 1; platform_.Outcomes()["delivered"] == 0 && Steady::now() < limit; ++call) {
     platform_.CompleteCalls("agent", "after" + std::to_string(call) + "-", 1);
@@ -111,11 +98,11 @@ TEST_F(Outcomes, AreWhatTheEndpointDid) {
   HostileEndpoint self_signed({.tls = TlsOptions{CertificateAuthority::SelfSigned({"127.0.0.1"})}});
   HostileEndpoint expired({.tls = TlsOptions{authority.Issue({"127.0.0.1"}, Validity::Expired())}});
   HostileEndpoint wrong_name({.tls = TlsOptions{authority.Issue({"other.example"})}});
-  names_->Script("private.example", NameAnswer::Addresses({"10.0.0.1"}));
-  names_->Script("mixed.example", NameAnswer::Addresses({"127.0.0.1", "10.0.0.1"}));
-  names_->Script("good.example", NameAnswer::Addresses({"127.0.0.1"}));
-  names_->Script("broken.example", NameAnswer::Of(NameAnswer::Kind::kServerFailure));
-  names_->Script("silent.example", NameAnswer::Of(NameAnswer::Kind::kSilence));
+  names_.server().Script("private.example", NameAnswer::Addresses({"10.0.0.1"}));
+  names_.server().Script("mixed.example", NameAnswer::Addresses({"127.0.0.1", "10.0.0.1"}));
+  names_.server().Script("good.example", NameAnswer::Addresses({"127.0.0.1"}));
+  names_.server().Script("broken.example", NameAnswer::Of(NameAnswer::Kind::kServerFailure));
+  names_.server().Script("silent.example", NameAnswer::Of(NameAnswer::Kind::kSilence));
 
   Service service(RunWithNames({"--ca-file", authority.ca_file().string()}));
   const auto at = [](std::uint16_t port) { return "http://127.0.0.1:" + std::to_string(port) + "/"; };
