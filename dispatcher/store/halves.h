@@ -2,17 +2,20 @@
 // the session.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <span>
-#include <string_view>
 
 #include "dispatcher/store/database.h"
 
 namespace postcall::store {
 
-// Data (22), integrity (23) and size limits (54) are about rows; anything else would refuse every row alike.
+// Data (22), integrity (23) and size limits (54) are about rows, as are a subquery with too many of them
+// (21), a view's own rule (44), and what a function or trigger of the platform's or the operator's raises
+// (38, 39, P0); anything else would refuse every row alike.
 inline bool IsAboutRows(const Refused& refused) {
-  const std::string_view sqlstate = refused.sqlstate();
-  return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate.starts_with("54");
+  return std::ranges::any_of(std::array{"21", "22", "23", "38", "39", "44", "54", "P0"},
+                             [&](const char* about) { return refused.sqlstate().starts_with(about); });
 }
 
 // Calls `write` with the batch, and when it is refused because of a row with halves of it, down to single

@@ -180,6 +180,21 @@ TEST_F(Recording, IsNotHeldUpByARowThatTheServerRefuses) {
   EXPECT_TRUE(row["response_body"].is_null());
 }
 
+// An operator's own rule for the log.
+TEST_F(Recording, IsNotHeldUpByARowForWhichATriggerRaises) {
+  Query(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN IF NEW.response_body = 'poison' THEN RAISE 'not this'; END IF; RETURN NEW; END $$");
+  Query("CREATE TRIGGER refuse BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
+  const Claimed claimed = ClaimCalls(5);
+  std::vector<Finished> batch;
+  for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
+  batch[2].result.response_body = "poison";
+  EXPECT_THAT(Record(session_, batch).text_replaced, ElementsAre(batch[2].key.id));
+  EXPECT_EQ(Log("delivered"), 5);
+  EXPECT_TRUE(Row(batch[2].key)["response_body"].is_null());
+}
+
 TEST_F(Recording, ThrowsWhenEveryRowWouldBeRefused) {
   const Finished finished = Delivered(KeyOf(ClaimCalls(1)));
   Query("ALTER TABLE webhook_deliveries RENAME tls_ms TO tls");

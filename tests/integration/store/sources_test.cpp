@@ -192,6 +192,28 @@ TEST_F(ClaimSources, ThatCannotBeReadHoldUpNoOtherAgent) {
   EXPECT_THAT(ClaimWith(limits, seen.SendAll()).sent, SizeIs(1));
 }
 
+TEST_F(ClaimSources, HoldUpNoOtherAgentWhateverTheyRaise) {
+  for (const char* agent : {"a", "b"}) {
+    AddAgent(agent);
+    AddCalls(agent, 10, agent);
+  }
+  Query(
+      "CREATE FUNCTION checked(call_id text) RETURNS text LANGUAGE plpgsql STABLE AS"
+      " $$ BEGIN IF call_id = 'b4' THEN RAISE 'not this'; END IF; RETURN call_id; END $$");
+  Query("ALTER VIEW webhook_source RENAME TO whole_source");
+  // For one call the function raises; another has two names.
+  const std::string columns = Value(
+      "SELECT string_agg(CASE attname WHEN 'name' THEN '(SELECT checked(call_id) UNION ALL SELECT call_id"
+      " WHERE call_id = ''b7'') AS name' ELSE attname::text END, ', ' ORDER BY attnum)"
+      " FROM pg_attribute WHERE attrelid = 'whole_source'::regclass");
+  Query("CREATE VIEW webhook_source AS SELECT " + columns + " FROM whole_source");
+  Seen seen;
+  ClaimLimits limits = Limits(30, 10);
+  for (int claims = 0; claims < 20; ++claims) limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
+  EXPECT_EQ(seen.calls.size(), 18u) << "all but the two";
+  EXPECT_EQ(Value("SELECT string_agg(call_id, ' ' ORDER BY call_id) FROM webhook_outbox"), "b4 b7");
+}
+
 TEST_F(ClaimSources, ThatCannotBeReadForTenMinutesEnd) {
   AddAgent("a");
   AddCalls("a", 1, "a");
