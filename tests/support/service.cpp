@@ -9,13 +9,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/clock.h"
 
@@ -180,6 +186,28 @@ bool Service::WaitUntilReady(std::chrono::milliseconds limit) const {
     ::usleep(10'000);  // the admin port has nothing to wait on
   }
   return true;
+}
+
+void Service::Limit(int resource, std::uint64_t most) const {
+  const auto which = static_cast<__rlimit_resource>(resource);
+  rlimit limit{};
+  int failed = ::prlimit(pid_, which, nullptr, &limit);
+  limit.rlim_cur = std::min<rlim_t>(most, limit.rlim_max);
+  if (failed == 0) failed = ::prlimit(pid_, which, &limit, nullptr);
+  if (failed != 0) {
+    throw std::system_error(errno, std::generic_category(), "prlimit");
+  }
+}
+
+std::uint64_t Service::Descriptors() const {
+  const std::filesystem::directory_iterator open("/proc/" + std::to_string(pid_) + "/fd");
+  return static_cast<std::uint64_t>(std::distance(begin(open), end(open)));
+}
+
+std::uint64_t Service::AddressSpace() const {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/" + std::to_string(pid_) + "/statm") >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace postcall::test

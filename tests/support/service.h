@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -56,6 +57,13 @@ class Service {
   // A sample of /metrics, by its full name with labels; none when it is not there.
   std::optional<double> Metric(const std::string& series) const;
   bool WaitUntilReady(std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
+
+  // From now on the process may have no more than that of RLIMIT_NOFILE, RLIMIT_AS or the like, as far as its
+  // own hard limit allows.
+  void Limit(int resource, std::uint64_t most) const;
+  // What it has: open descriptors, and bytes of address space.
+  std::uint64_t Descriptors() const;
+  std::uint64_t AddressSpace() const;
 
  private:
   void Read(int fd, std::string& into);

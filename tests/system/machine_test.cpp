@@ -1,0 +1,254 @@
+// What goes wrong with the machine itself, for one process alone: descriptors, memory, local ports, the wall
+// clock. None of it is a customer's fault (CONTRACT §2).
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+
+#include "tests/support/wrong_clock.h"
+#include "tests/system/private_network_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+using Counts = std::map<std::string, int>;
+
+class Machine : public PrivateNetworkTest {
+ protected:
+  // Agents `prefix`1 … of that URL.
+  void AddAgents(const std::string& prefix, int count, const std::string& url) {
+    for (int agent = 1; agent <= count; ++agent) platform_.AddAgent(prefix + std::to_string(agent), url);
+  }
+};
+
+TEST_F(Machine, WithFewDescriptorsDeliversALoadOfManyTimesAsMany) {
+  HostileEndpoint six({.address = "::1"});
+  for (HostileEndpoint* endpoint : {&endpoint_, &six}) endpoint->Otherwise(Wait(100ms) + Respond(200));
+  names_->server().Script("hooks.example", NameAnswer::Addresses({"127.0.0.1"}, 0));
+  AddAgents("near-", 20, endpoint_.Url("/hook"));
+  AddAgents("named-", 20, endpoint_.Url("/hook", "hooks.example"));
+  AddAgents("six-", 20, six.Url("/hook"));
+  ServiceOptions options = RunWithNames({"--egress-allow", "::1/128"});
+  options.descriptor_limit = 200;
+  const Service service(std::move(options));
+  for (const std::string prefix : {"near-", "named-", "six-"}) {
+    platform_.CompleteCallsOfAgents(prefix, 20, prefix, 400);
+  }
+  ASSERT_TRUE(platform_.WaitUntilSettled(60s));
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 1200}}));
+  EXPECT_LT(service.Metric("postcall_in_flight_limit"), 100.0);
+  ExpectTheOracleIsContent({}, {&service}, {&six});
+}
+
+TEST_F(Machine, OutOfDescriptorsWhileItRunsGivesBackAndDeliversLater) {
+  endpoint_.Otherwise(Wait(200ms) + Respond(200));
+  names_->server().Script("hooks.example", NameAnswer::Addresses({"127.0.0.1"}, 0));
+  AddAgents("near-", 20, endpoint_.Url("/hook"));
+  AddAgents("named-", 20, endpoint_.Url("/hook", "hooks.example"));
+  const Service service(RunWithNames());
+  ASSERT_TRUE(service.WaitUntilReady());
+  service.Limit(RLIMIT_NOFILE, service.Descriptors() + 5);
+  for (const std::string prefix : {"near-", "named-"}) {
+    platform_.CompleteCallsOfAgents(prefix, 20, prefix, 100);
+  }
+  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox"));
+  EXPECT_TRUE(
+      platform_.WaitForValue("SELECT count(*) > 0 FROM webhook_deliveries WHERE outcome = 'delivered'", "t"))
+      << "what there is is used";
+  service.Limit(RLIMIT_NOFILE, 1024);
+  ASSERT_TRUE(platform_.WaitUntilSettled(60s));
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 200}}));
+  EXPECT_GT(service.Metric(R"(postcall_local_faults_total{kind="descriptors"})"), 0.0);
+  ExpectTheOracleIsContent({}, {&service});
+}
+
+// Takes every local port towards an endpoint.
+class NoPorts {
+ public:
+  explicit NoPorts(std::uint16_t endpoint) {
+    PrivateNetwork::LimitLocalPorts(40'000, 40'063);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(endpoint);
+    while (true) {
+      FileDescriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      if (::connect(taken.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) break;
+      // So that the port is free when the descriptor is closed.
+      const linger at_once{1, 0};
+      ::setsockopt(taken.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+      taken_.push_back(std::move(taken));
+    }
+    if (errno != EADDRNOTAVAIL) throw std::runtime_error("the local ports cannot be taken");
+  }
+  ~NoPorts() { PrivateNetwork::LimitLocalPorts(32'768, 60'999); }
+  NoPorts(const NoPorts&) = delete;
+  NoPorts& operator=(const NoPorts&) = delete;
+
+  void GiveBack() { taken_.clear(); }
+
+ private:
+  std::vector<FileDescriptor> taken_;
+};
+
+TEST_F(Machine, OutOfPortsTowardsAnEndpointThatOneAloneWaits) {
+  const HostileEndpoint other;
+  platform_.AddAgent("agent", endpoint_.Url("/hook"));
+  platform_.AddAgent("other", other.Url("/hook"));
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  NoPorts none(endpoint_.port());
+  platform_.CompleteCalls("agent", "agent-", 10);
+  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox"));
+  // One after the other: were all claiming paused for a second at each fault, this would take ten times as
+  // long.
+  const SteadyTime start = Steady::now();
+  for (int call = 1; call <= 20; ++call) {
+    platform_.CompleteCalls("other", "other-" + std::to_string(call) + "-", 1);
+    ASSERT_TRUE(platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'",
+                                       std::to_string(call)));
+  }
+  EXPECT_LT(Seconds(Steady::now() - start), 8.0);
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'agent'"
+                            " AND outcome <> 'in_flight'"),
+            "0");
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+  none.GiveBack();
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 30}}));
+  EXPECT_GT(service.Metric(R"(postcall_local_faults_total{kind="ports"})"), 0.0);
+  ExpectTheOracleIsContent({}, {&service}, {&other});
+}
+
+// The claim fails as a whole and leaves its rows where they are.
+TEST_F(Machine, WithNoMemoryForLargeCallsSendsThemWhenThereIs) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes address space as it likes";
+  AddAgents("agent-", 20, endpoint_.Url("/hook"));
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  service.Limit(RLIMIT_AS, service.AddressSpace() + (std::uint64_t{16} << 20));
+  platform_.Query(
+      "INSERT INTO calls (id, agent_id, status)"
+      " SELECT 'call-' || n, 'agent-' || n, 'in_progress' FROM generate_series(1, 20) AS n");
+  platform_.Query(
+      "INSERT INTO call_analysis (call_id, summary)"
+      " SELECT 'call-' || n, repeat('x', 6000000) FROM generate_series(1, 20) AS n");
+  platform_.Query("UPDATE calls SET status = 'completed'");
+  ASSERT_TRUE(service.WaitForLog("nothing new is sent until"));
+  EXPECT_EQ(service.Wait(0ms), std::nullopt) << service.log();
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+  service.Limit(RLIMIT_AS, RLIM_INFINITY);
+  ASSERT_TRUE(platform_.WaitUntilSettled(30s));
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 20}}));
+  ExpectTheOracleIsContent({}, {&service});
+}
+
+// Memory that is short for everything may end the process. What it had claimed is then nobody's to send, and
+// all the rest is sent by the one that is started in its stead.
+TEST_F(Machine, WithNoMemoryAtAllBlamesNobodyAndLosesNothing) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes address space as it likes";
+  endpoint_.Otherwise(Wait(200ms) + Respond(200));
+  AddAgents("agent-", 20, endpoint_.Url("/hook"));
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  service.Limit(RLIMIT_AS, service.AddressSpace() + (std::uint64_t{8} << 20));
+  platform_.CompleteCallsOfAgents("agent-", 20, "call-", 1000);
+  const bool ended = service.Wait(3s).has_value();
+  if (!ended) service.Limit(RLIMIT_AS, RLIM_INFINITY);
+  std::optional<Service> next;
+  if (ended) next.emplace(Run());
+  ExpectTheOracleIsContent({.killed = ended});
+  const Counts outcomes = platform_.Outcomes();
+  for (const auto& [outcome, count] : outcomes) {
+    EXPECT_TRUE(outcome == "delivered" || (ended && outcome == "unknown")) << outcome << ": " << count;
+  }
+}
+
+TEST_F(Machine, WithAWrongWallClockKeepsTheDatabasesTimeAndEveryDeadline) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer has the clock's functions to itself";
+  const WrongClock one_hour_ahead("ahead", 1h);
+  const WrongClock one_hour_behind("behind", -1h);
+  const WrongClock steps("steps");
+  endpoint_.On("/hang", Hang());
+  endpoint_.On("/ok", Wait(200ms) + Respond(200));
+  AddAgents("fast-", 10, endpoint_.Url("/ok"));
+  platform_.Query(R"(UPDATE agents SET settings = jsonb_set(settings, '{webhooks,secret}',
+                                                            '"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"'))");
+  AddAgents("hanging-", 10, endpoint_.Url("/hang"));
+  const auto start = std::stod(platform_.Value("SELECT extract(epoch FROM clock_timestamp())"));
+
+  // Four side by side, each with ten of what hangs, so that each sees the others at work.
+  const auto run = [&](const std::string& instance, std::map<std::string, std::string> environment) {
+    ServiceOptions options =
+        Run({"--instance", instance, "--max-in-flight", "10", "--slow-share", "1", "--log-format", "json"});
+    options.environment = std::move(environment);
+    return options;
+  };
+  const Service right(run("right", {}));
+  const Service ahead(run("ahead", one_hour_ahead.Environment()));
+  const Service behind(run("behind", one_hour_behind.Environment()));
+  const Service stepping(run("stepping", steps.Environment()));
+  for (const Service* service : {&right, &ahead, &behind, &stepping}) ASSERT_TRUE(service->WaitUntilReady());
+  platform_.CompleteCallsOfAgents("fast-", 10, "fast-", 200);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  platform_.CompleteCallsOfAgents("hanging-", 10, "hanging-", 40);
+  const std::string hanging = "SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'";
+  ASSERT_TRUE(platform_.WaitForValue(hanging, "40"));
+  steps.Set(1h);
+  ASSERT_FALSE(platform_.WaitForValue(hanging, "0", 3s)) << "ended by a step of the clock";
+  steps.Set(-1h);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+
+  EXPECT_EQ(platform_.Value("SELECT string_agg(line, '; ' ORDER BY line) FROM (SELECT dispatcher || ' ' ||"
+                            " outcome || ' ' || least(count(*), 10) AS line FROM webhook_deliveries"
+                            " GROUP BY dispatcher, outcome) AS lines"),
+            "ahead delivered 10; ahead timeout 10; behind delivered 10; behind timeout 10;"
+            " right delivered 10; right timeout 10; stepping delivered 10; stepping timeout 10");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries"
+                            " WHERE outcome = 'timeout' AND total_ms NOT BETWEEN 10000 AND 10250"),
+            "0");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE"
+                            " NOT extract(epoch FROM finished_at - claimed_at) * 1000 - total_ms"
+                            " BETWEEN -1 AND 1000"),
+            "0");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE NOT (claimed_at >= due_at"
+                            " AND finished_at <= clock_timestamp())"),
+            "0");
+  const auto end = std::stod(platform_.Value("SELECT extract(epoch FROM clock_timestamp())"));
+  for (const RequestEntry& request : endpoint_.ledger().Requests()) {
+    if (request.path != "/ok") continue;
+    const auto timestamp = std::stod(request.Header("webhook-timestamp").value_or("0"));
+    EXPECT_TRUE(start - 1 <= timestamp && timestamp <= end) << timestamp - end << " s after the end";
+  }
+
+  // Their clocks were wrong indeed: the last line of each log says when it thinks that it was written.
+  const auto offset = [&](const Service& service) {
+    std::istringstream lines(service.log());
+    std::string last;
+    for (std::string line; std::getline(lines, line);) last = line;
+    return std::stod(platform_.Value("SELECT extract(epoch FROM timestamptz '" +
+                                     nlohmann::json::parse(last).at("time").get<std::string>() +
+                                     "' - clock_timestamp())"));
+  };
+  EXPECT_NEAR(offset(right), 0, 60);
+  EXPECT_NEAR(offset(ahead), 3600, 60);
+  EXPECT_NEAR(offset(behind), -3600, 60);
+  EXPECT_NEAR(offset(stepping), -3600, 60);
+  ExpectTheOracleIsContent({}, {&right, &ahead, &behind, &stepping});
+}
+
+}  // namespace
+}  // namespace postcall::test
