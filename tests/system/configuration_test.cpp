@@ -1,0 +1,165 @@
+// What an operator gets wrong before the first call is sent: one line on standard error that names the thing
+// and the mend, and exit code 2; 1 where the command itself failed. What each option takes is in
+// tests/unit/cli; an unknown option, a bad value, a missing file, a foreign admin address and an empty
+// database are in manners_test.cpp.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/system/system_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+class Configuration : public SystemTest {
+ protected:
+  ~Configuration() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  std::string FileOf(const std::string& text) {
+    const std::filesystem::path path = folder_ / ("file-" + std::to_string(++files_));
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  // Ends at once with that code and one line that has each of `words`.
+  void ExpectOneLine(const ServiceOptions& options, int code, const std::vector<std::string>& words) {
+    Service service(options);
+    EXPECT_EQ(service.Wait(20s), code) << words.front();
+    EXPECT_EQ(std::ranges::count(service.log(), '\n'), 1) << service.log();
+    EXPECT_EQ(service.output(), "");
+    for (const std::string& word : words) EXPECT_THAT(service.log(), HasSubstr(word));
+  }
+
+  ServiceOptions On(const std::string& url, const std::string& command = "run") const {
+    ServiceOptions options{.command = command, .arguments = {"--database-url", url}};
+    if (command == "run")
+      options.arguments.insert(options.arguments.end(), {"--admin-listen", "127.0.0.1:0"});
+    return options;
+  }
+
+  static std::string CreateDatabase(const std::string& name, const std::string& encoding) {
+    SharedPostgres().Execute("CREATE DATABASE " + name + " TEMPLATE template0 LOCALE 'C' ENCODING '" +
+                             encoding + "'");
+    return SharedPostgres().Url(name);
+  }
+
+ private:
+  static std::filesystem::path MakeFolder() {
+    std::string folder = (std::filesystem::temp_directory_path() / "postcall-configuration-XXXXXX").string();
+    if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("temporary folder");
+    return folder;
+  }
+
+  int files_ = 0;
+
+ protected:
+  const std::filesystem::path folder_ = MakeFolder();
+};
+
+TEST_F(Configuration, WrongUsageIsOneLineAndExitCodeTwo) {
+  ExpectOneLine({.command = "start", .arguments = {}}, 2,
+                {"unknown command start", "migrate or run", "--help"});
+  ExpectOneLine({.command = "--frob", .arguments = {}}, 2, {"unknown option --frob", "--help"});
+  ExpectOneLine(Run({"argument"}), 2, {"run takes only options", "run --help"});
+  ExpectOneLine(Run({"--timeout-ms"}), 2, {"--timeout-ms needs a value"});
+  ExpectOneLine(On(database_url_, "resend"), 2, {"unknown command resend"});
+  ServiceOptions variable = Run();
+  variable.environment = {{"POSTCALL_MAX_IN_FLIGHT", "many"}};
+  ExpectOneLine(variable, 2, {"--max-in-flight must be", "POSTCALL_MAX_IN_FLIGHT"});
+}
+
+TEST_F(Configuration, AWrongConfigFileIsNamedWithItsLine) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"frob = 1\n", "unknown key frob"},
+      {"\nmax-in-flight = 0\n", "--max-in-flight must be a whole number from 1 to 100000"},
+      {"timeout-ms = \"soon\"\n", "--timeout-ms must be"},
+      {"instance = [\"a\", \"b\"]\n", "--instance takes one value"},
+      {"instance = \"a\"\ninstance = \"b\"\n", "comes a second time; keep one"},
+      {"instance = unquoted\n", "must be in quotes"},
+      {"instance = \"open\n", "is not closed"},
+      {"[run]\ninstance = \"a\"\n", "tables are not used here"},
+      {"instance\n", "this is no KEY = VALUE"},
+      {std::string("\x7F"
+                   "ELF\0\1\2",
+                   7),
+       "this is no KEY = VALUE"},
+  };
+  for (const auto& [text, named] : cases) {
+    const std::string file = FileOf(text);
+    ExpectOneLine(Run({"--config", file}), 2, {named, file, ", line "});
+  }
+  ExpectOneLine(Run({"--config", folder_.string()}), 2,
+                {folder_.string(), "Is a directory", "give a TOML file"});
+  ServiceOptions variable = Run();
+  variable.environment = {{"POSTCALL_CONFIG", "/nonexistent.toml"}};
+  ExpectOneLine(variable, 2, {"/nonexistent.toml", "No such file"});
+}
+
+TEST_F(Configuration, AFileThatCannotBeUsedIsNamedWithItsOption) {
+  ExpectOneLine(Run({"--ca-file", folder_.string()}), 2,
+                {"--ca-file must be a file of PEM", "Is a directory", folder_.string()});
+  const std::string empty = FileOf("");
+  ExpectOneLine(Run({"--ca-file", empty}), 2, {"--ca-file must be", "has none", empty});
+  const std::string broken = FileOf("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  ExpectOneLine(Run({"--ca-file", broken}), 2, {"--ca-file must name a readable bundle", broken});
+  ExpectOneLine(Run({"--admin-token-file", "/nonexistent"}), 2,
+                {"--admin-token-file must be a file", "/nonexistent"});
+  ExpectOneLine(Run({"--admin-token-file", empty}), 2, {"--admin-token-file must be", "empty", empty});
+}
+
+TEST_F(Configuration, AnAdminAddressThatIsTakenIsNamed) {
+  boost::asio::io_context loop;
+  const boost::asio::ip::tcp::acceptor taken(loop, {boost::asio::ip::make_address("127.0.0.1"), 0});
+  const std::string address = "127.0.0.1:" + std::to_string(taken.local_endpoint().port());
+  ExpectOneLine(Run({"--admin-listen", address}), 2, {address, "in use", "--admin-listen"});
+}
+
+TEST_F(Configuration, ADatabaseThatDoesNotFitIsRefusedWithTheMend) {
+  // Of a newer version.
+  platform_.Query("INSERT INTO webhook_migrations VALUES (99, 'of_the_future', now(), 99)");
+  ExpectOneLine(Run(), 2, {"compatibility number 99", "use a newer postcall-dispatcher"});
+  ExpectOneLine(On(database_url_, "migrate"), 1,
+                {"compatibility number 99", "use a newer postcall-dispatcher"});
+  ExpectOneLine(Run({"--migrate"}), 1, {"compatibility number 99", "use a newer postcall-dispatcher"});
+  // Of an older one.
+  platform_.Query("DELETE FROM webhook_migrations WHERE version IN (5, 99)");
+  ExpectOneLine(Run(), 2, {"lacks the migration reports", "run `postcall-dispatcher migrate`"});
+  // Without a view of the platform's own.
+  platform_.Query("INSERT INTO webhook_migrations VALUES (5, 'reports', now(), 1)");
+  platform_.Query("ALTER VIEW webhook_agents RENAME TO webhook_bots");
+  ExpectOneLine(Run(), 2, {"there is no view webhook_agents"});
+}
+
+TEST_F(Configuration, ADatabaseOfAnotherEncodingIsRefusedWithTheMend) {
+  for (const std::string encoding : {"SQL_ASCII", "LATIN1"}) {
+    const std::string url = CreateDatabase(encoding == "LATIN1" ? "of_latin1" : "of_ascii", encoding);
+    ExpectOneLine(On(url, "migrate"), 1, {"encoding is " + encoding, "ENCODING 'UTF8'"});
+    ExpectOneLine(On(url), 2, {"none of the dispatcher's tables", "run `postcall-dispatcher migrate`"});
+    EXPECT_EQ(Platform(url).Value("SELECT count(*) FROM pg_class WHERE relname LIKE 'webhook%'"), "0");
+  }
+}
+
+TEST_F(Configuration, ADatabaseThatIsNotThereFailsMigrateAndIsWaitedForByRun) {
+  const std::string nowhere = SharedPostgres().Url("no_such_database");
+  ExpectOneLine(On(nowhere, "migrate"), 1, {"no_such_database", "does not exist"});
+  ExpectOneLine(On("postgresql://u:hunter2@127.0.0.1:1/x", "migrate"), 1, {"127.0.0.1", "refused"});
+  ExpectOneLine(On("postgresql://u:hunter2@h:port/x"), 2, {"--database-url cannot be used", "port"});
+  Service service(On(nowhere));
+  ASSERT_TRUE(service.WaitForLog("the database is away"));
+  EXPECT_EQ(service.Get("/readyz").status, 503);
+  EXPECT_THAT(service.Get("/readyz").body, HasSubstr("\"no_such_database\" does not exist"));
+  SharedPostgres().Execute("CREATE DATABASE no_such_database");
+  Service migrate(On(nowhere, "migrate"));
+  ASSERT_EQ(migrate.Wait(20s), 0) << migrate.log();
+  EXPECT_TRUE(service.WaitUntilReady());
+}
+
+}  // namespace
+}  // namespace postcall::test
