@@ -1,0 +1,253 @@
+// Every mischief of which an endpoint is capable, against the real binary with its shipped limits: what the
+// log says of each, that none outlasts the deadline or fills the memory, and that customers beside notice
+// nothing.
+#include <openssl/ssl.h>
+
+#include <fstream>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "tests/support/certificates.h"
+#include "tests/support/closed_ports.h"
+#include "tests/system/system_test.h"
+
+namespace postcall::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // what is freed stays mapped for long, so memory says nothing
+#else
+constexpr bool kSanitized = false;
+#endif
+
+// A wave is about 800 calls, up to 350 at once. Each holds up to 64 KiB of headers or keeps 4 KiB of a body;
+// all the rest must go as it comes.
+constexpr std::int64_t kPeakBound = std::int64_t{64} << 20;
+// Twice what the peaks of equal waves differ by, as chance has more or fewer calls meet. That is 20 KiB a
+// call, so that a wave which leaves one answer or connection behind for each call shows.
+constexpr std::int64_t kGrowthBound = std::int64_t{16} << 20;
+
+struct Scenario {
+  std::string url;
+  std::string outcome;
+  std::string reached;
+  std::string status = "";  // as text; empty is NULL
+};
+using Scenarios = std::map<std::string, Scenario>;  // by agent
+
+// A script by its path.
+struct Answer {
+  std::string name;
+  Script script;
+  std::string outcome;
+  std::string reached;
+  std::string status = "";
+  AnswerAt at = AnswerAt::kRequestEnd;
+};
+
+const std::string kHeadOf100Mb = "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n";
+const std::string kChunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const std::string kHalfAHead = "HTTP/1.1 200 OK\r\nContent-Le";
+const std::string kHalfABody = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab";
+
+class Endpoints : public SystemTest {
+ protected:
+  HostileEndpoint& Add(EndpointOptions options = {}) {
+    return *others_.emplace_back(std::make_unique<HostileEndpoint>(std::move(options)));
+  }
+
+  void AddScenario(const std::string& name, ConnectionScript script, const std::string& outcome,
+                   const std::string& reached, const std::string& status = "") {
+    HostileEndpoint& endpoint = Add();
+    endpoint.OnConnection(std::move(script));
+    scenarios_[name] = {endpoint.Url(), outcome, reached, status};
+  }
+
+  std::vector<const HostileEndpoint*> Others() const {
+    std::vector<const HostileEndpoint*> all;
+    for (const auto& endpoint : others_) all.push_back(endpoint.get());
+    return all;
+  }
+
+  void AddAgents(const Scenarios& scenarios) {
+    for (const auto& [agent, scenario] : scenarios) platform_.AddAgent(agent, scenario.url);
+  }
+
+  void CompleteCallsOfAll(const Scenarios& scenarios, const std::string& suffix, int count) {
+    for (const auto& [agent, scenario] : scenarios) {
+      platform_.CompleteCalls(agent, agent + suffix, count);
+    }
+  }
+
+  // Each agent has so many calls, and all of them came to the same.
+  void ExpectAsScripted(const Scenarios& scenarios, int count) {
+    for (const auto& [agent, scenario] : scenarios) {
+      EXPECT_EQ(
+          platform_.Value("SELECT string_agg(DISTINCT concat_ws(' ', outcome, reached, http_status), ', ')"
+                          " || ' x' || count(*) FROM webhook_deliveries WHERE agent_id = '" +
+                          agent + "'"),
+          scenario.outcome + " " + scenario.reached + (scenario.status.empty() ? "" : " ") + scenario.status +
+              " x" + std::to_string(count))
+          << agent << ": "
+          << platform_.Value("SELECT min(error) FROM webhook_deliveries WHERE agent_id = '" + agent + "'");
+    }
+  }
+
+  Scenarios scenarios_;
+  CertificateAuthority authority_;
+  std::vector<std::unique_ptr<HostileEndpoint>> others_;
+};
+
+// A value of /proc/PID/status, in bytes.
+std::int64_t Memory(const Service& service, const std::string& name) {
+  std::ifstream status("/proc/" + std::to_string(service.pid()) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) * 1024;
+  }
+  throw std::runtime_error("no " + name);
+}
+
+// The peak counts from now on.
+void ForgetPeak(const Service& service) {
+  std::ofstream("/proc/" + std::to_string(service.pid()) + "/clear_refs") << "5";
+}
+
+// What one endpoint does to requests, each by its path.
+std::vector<Answer> Answers() {
+  return {
+      // Bytes one a second.
+      {"drip-in-header", HeaderDrip(1s), "timeout", "response_started"},
+      {"drip-in-body", BodyDrip(1s), "timeout", "response_started", "200"},
+      // Without an end.
+      {"endless-header-line", EndlessHeader(), "network_error", "response_started", "200"},
+      {"endless-headers", EndlessHeaders(), "network_error", "response_started", "200"},
+      {"endless-body", EndlessBody(), "delivered", "response_started", "200"},
+      {"endless-plain-body", EndlessPlainBody(), "delivered", "response_started", "200"},
+      {"endless-trailers", EndlessTrailers(), "network_error", "response_started", "200"},
+      {"endless-chunk-extension", EndlessChunkExtension(), "timeout", "response_started", "200"},
+      {"endless-1xx", EndlessInformational(), "network_error", "response_started"},
+      // 100 MB, or as much of it as is taken.
+      {"body-of-100-mb", Send(kHeadOf100Mb) + SendForever("x"), "delivered", "response_started", "200"},
+      // A length that is not the body's.
+      {"length-too-long", BodyShorterThanPromised(), "network_error", "response_started", "200"},
+      {"length-too-long-and-hang", Send(kHalfABody) + Hang(), "timeout", "response_started", "200"},
+      {"length-too-short", BodyLongerThanPromised(), "delivered", "response_complete", "200"},
+      {"length-no-number", Send("HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\nok") + Close(),
+       "network_error", "response_started", "200"},
+      {"length-negative", Send("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok") + Close(), "network_error",
+       "response_started", "200"},
+      {"chunk-no-number", Send(kChunked + "ten\r\n") + Close(), "network_error", "response_started", "200"},
+      // An end inside the request, after it, and inside the answer.
+      {"close-in-request", Close(), "network_error", "request_sent", "", AnswerAt::kHeadEnd},
+      {"reset-in-request", Reset(), "network_error", "request_sent", "", AnswerAt::kHeadEnd},
+      {"hang-in-request", Hang(), "timeout", "request_sent", "", AnswerAt::kHeadEnd},
+      {"close-after-request", Close(), "network_error", "request_sent"},
+      {"reset-after-request", Reset(), "network_error", "request_sent"},
+      {"hang-after-request", Hang(), "timeout", "request_sent"},
+      {"close-in-status-line", Send("HTTP/1.1 2") + Wait(50ms) + Close(), "network_error",
+       "response_started"},
+      {"reset-in-status-line", Send("HTTP/1.1 2") + Wait(50ms) + Reset(), "network_error",
+       "response_started"},
+      {"close-in-header", Send(kHalfAHead) + Close(), "network_error", "response_started", "200"},
+      {"reset-in-header", Send(kHalfAHead) + Wait(50ms) + Reset(), "network_error", "response_started",
+       "200"},
+      {"reset-in-body", Send(kHalfABody) + Wait(50ms) + Reset(), "network_error", "response_started", "200"},
+      {"close-in-chunk", Send(kChunked + "9\r\nab") + Close(), "network_error", "response_started", "200"},
+      {"close-after-1xx", Send("HTTP/1.1 103 Early Hints\r\n\r\n") + Close(), "network_error",
+       "response_started"},
+      // An answer before the request is read.
+      {"answer-in-request", Respond(200, "", {{"Connection", "close"}}) + Hang(), "delivered",
+       "response_complete", "200", AnswerAt::kHeadEnd},
+      {"refusal-in-request", Respond(413) + Close(), "rejected", "response_complete", "413",
+       AnswerAt::kHeadEnd},
+      // Another language.
+      {"http09", Http09(), "network_error", "response_started"},
+      {"garbage", Garbage(), "network_error", "response_started"},
+      {"http2", Http2Preface(), "network_error", "response_started"},
+      {"upgrade", Send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n") + Hang(), "network_error",
+       "response_started"},
+  };
+}
+
+TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
+  for (const Answer& answer : Answers()) {
+    endpoint_.On("/" + answer.name, answer.script, answer.at);
+    scenarios_[answer.name] = {endpoint_.Url("/" + answer.name), answer.outcome, answer.reached,
+                               answer.status};
+  }
+  // What is done to the connection.
+  AddScenario("close-at-accept", {.at_accept = Close()}, "network_error", "request_sent");
+  AddScenario("reset-unread", {.at_accept = Wait(1s) + Reset()}, "network_error", "request_sent");
+  AddScenario("answer-at-accept", {.established = Respond(200)}, "delivered", "response_complete", "200");
+  // TLS.
+  const auto add_tls = [this](const std::string& name, const Certificate& certificate, int version = 0,
+                              const ConnectionScript& script = {}) {
+    HostileEndpoint& endpoint = Add({.tls = TlsOptions{certificate, 0, version}, .on_request = {}});
+    endpoint.OnConnection(script);
+    scenarios_[name] = {endpoint.Url(), "tls_error", "connected"};
+  };
+  const Certificate good = authority_.Issue({"127.0.0.1"});
+  add_tls("certificate-expired", authority_.Issue({"127.0.0.1"}, Validity::Expired()));
+  add_tls("certificate-of-the-future", authority_.Issue({"127.0.0.1"}, Validity::Future()));
+  add_tls("certificate-self-signed", CertificateAuthority::SelfSigned({"127.0.0.1"}));
+  add_tls("certificate-of-another-name", authority_.Issue({"other.example"}));
+  add_tls("tls-1.1", good, TLS1_1_VERSION);
+  add_tls("tls-1.0", good, TLS1_VERSION);
+  add_tls("close-in-handshake", good, 0, {.at_accept = Wait(50ms) + Close()});
+  add_tls("reset-in-handshake", good, 0, {.at_accept = Wait(1s) + Reset()});
+  add_tls("plain-text-for-a-handshake", good, 0, {.at_accept = Send(Response(400)) + Close()});
+  add_tls("drip-in-handshake", good, 0, {.handshake_drip = 1s});
+  scenarios_["drip-in-handshake"].outcome = "timeout";
+  // To an address inside. Here it is allowed, so that nothing but the rule keeps it from being followed.
+  HostileEndpoint& inside = Add();
+  for (const int status : {301, 302, 303, 307, 308}) {
+    const std::string name = "redirect-" + std::to_string(status);
+    endpoint_.On("/" + name, RedirectTo(inside.Url("/inside"), status));
+    scenarios_[name] = {endpoint_.Url("/" + name), "rejected", "response_complete", std::to_string(status)};
+  }
+  const FullBacklog full;
+  scenarios_["full-backlog"] = {"http://127.0.0.1:" + std::to_string(full.port()), "timeout", "nothing"};
+  // And normal customers.
+  const HostileEndpoint& plain = Add();
+  const HostileEndpoint& tls = Add({.tls = TlsOptions{good}, .on_request = {}});
+  Scenarios customers;
+  for (const std::string number : {"1", "2", "3", "4", "5"}) {
+    customers["customer-" + number] = {plain.Url(), "delivered", "response_complete", "200"};
+    customers["customer-tls-" + number] = {tls.Url(), "delivered", "response_complete", "200"};
+  }
+
+  const Service service(Run({"--ca-file", authority_.ca_file().string()}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  const std::int64_t before = Memory(service, "VmHWM");
+  AddAgents(scenarios_);
+  AddAgents(customers);
+  std::vector<std::int64_t> peaks;
+  for (const std::string wave : {"-first-", "-second-"}) {
+    ForgetPeak(service);
+    CompleteCallsOfAll(scenarios_, wave, 10);
+    CompleteCallsOfAll(customers, wave, 20);
+    ASSERT_TRUE(platform_.WaitUntilSettled(60s));
+    peaks.push_back(Memory(service, "VmHWM"));
+    EXPECT_EQ(platform_.Value(
+                  "SELECT (SELECT max(finished_at) FROM webhook_deliveries WHERE agent_id ~ '^customer')"
+                  " < (SELECT max(claimed_at) + '10 s' FROM webhook_deliveries"
+                  "     WHERE outcome = 'timeout')"),
+              "t")
+        << "customers waited for those who hang";
+  }
+  ExpectAsScripted(scenarios_, 20);
+  ExpectAsScripted(customers, 40);
+  ExpectTheOracleIsContent({}, {&service}, Others());
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE total_ms > 10250"), "0")
+      << platform_.Value("SELECT max(total_ms) || ' ms' FROM webhook_deliveries");
+  EXPECT_EQ(inside.ledger().ConnectionCount(), 0U) << "a redirect was followed";
+  if (kSanitized) return;
+  EXPECT_LT(peaks[0], before + kPeakBound);
+  EXPECT_LT(peaks[1], peaks[0] + kGrowthBound) << "of " << before << " bytes before";
+}
+
+}  // namespace
+}  // namespace postcall::test
