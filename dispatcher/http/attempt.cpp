@@ -257,7 +257,7 @@ bool Attempt::SomethingIsUnread(const std::string& ends, SSL* session) const {
 void Attempt::OnReadable(int fd) {
   if (!seen_.sent_at || seen_.first_byte_at || tls_ != nullptr) return;
   char byte = 0;
-  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) NoteFirstByte();
+  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 || SomethingCame()) NoteFirstByte();
 }
 
 // The type of a TLS record tells an answer from what TLS itself has to say, such as a session ticket.
@@ -279,11 +279,13 @@ void Attempt::NoteCertificate(const X509* certificate) {
   seen_.certificate_ends_at = DatabaseTime(std::chrono::seconds(::timegm(&ends)));
 }
 
+// Whether libcurl has read it or not. The end counts as one, so that of a single byte this cannot tell.
+bool Attempt::SomethingCame() const { return ReceivedBytes(fd_) > received_before_ + 1; }
+
 void Attempt::LookAtWire() {
   if (!seen_.sent_at || reads_no_more_) return;
-  const std::uint64_t received = ReceivedBytes(fd_);
-  if (tls_ == nullptr && received > received_before_ + 1) NoteFirstByte();  // the end counts as one
-  if (received <= received_before_ + kMaxWireBytes) return;
+  if (tls_ == nullptr && SomethingCame()) NoteFirstByte();
+  if (ReceivedBytes(fd_) <= received_before_ + kMaxWireBytes) return;
   reads_no_more_ = true;
   curl_easy_pause(easy_.get(), CURLPAUSE_RECV);
 }

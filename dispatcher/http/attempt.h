@@ -117,6 +117,7 @@ class Attempt {
   curl_socket_t OpenSocket(const curl_sockaddr& to);
   CURLcode SetUpTls(SSL_CTX* context);
   int BeforeRequest(const std::string& ends);
+  bool SomethingCame() const;
   bool SomethingIsUnread(const std::string& ends, SSL* session) const;
   std::size_t OnHeader(const char* line, std::size_t size);
   std::size_t OnBody(const char* bytes, std::size_t size);

@@ -115,6 +115,7 @@ void Transfer::OnSlowConnect(int attempt) {
 }
 
 void Transfer::OnDeadline() {
+  if (running_) attempt_->LookAtWire();
   if (attempt_) attempt_->Abandon();
   End(JudgeTimeout(attempt_.get(), context_.options.timeout));
 }

@@ -131,6 +131,22 @@ TEST(Reuse, AnAnswerHasStartedHoweverSoonItIsThere) {
   }
 }
 
+// The same with half a line, so that only the end or the deadline tells more.
+TEST(Reuse, HalfALineHasStartedAnAnswerHoweverSoonItIsThere) {
+  HostileEndpoint endpoint;
+  endpoint.On("/close", Send("HTTP/1.1 2") + Wait(2ms) + Close(), AnswerAt::kHeadEnd);
+  endpoint.On("/reset", Send("HTTP/1.1 2") + Wait(2ms) + Reset(), AnswerAt::kHeadEnd);
+  endpoint.On("/hang", Send("HTTP/1.1 2") + Hang(), AnswerAt::kHeadEnd);
+  Poster poster({.timeout = 50ms});
+  for (int i = 0; i < 60; ++i) {
+    for (const char* path : {"/close", "/reset", "/hang"}) {
+      poster.Send(endpoint.Url("/good"));
+      const DeliveryResult result = poster.Send(endpoint.Url(path)).result;
+      ASSERT_EQ(result.reached, Reached::kResponseStarted) << path << " after " << i << ": " << result.error;
+    }
+  }
+}
+
 TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
   HostileEndpoint endpoint;
   endpoint.Otherwise(Wait(30ms) + Respond(200));
