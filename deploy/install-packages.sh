@@ -16,8 +16,10 @@ packages_build=(
 # To run it: the server that a private cluster is made with.
 packages_database=(postgresql-15 postgresql-client-15)
 # What only the tests and the benchmark start. nodejs and npm count as there when their commands are (see below).
-packages_tests=(ccache nginx-light openssl curl nodejs npm pgbouncer python3 python3-yaml systemd
-  iproute2)
+packages_tests=(
+  ccache nginx-light openssl curl nodejs npm pgbouncer python3 python3-yaml systemd iproute2
+  clang libclang-rt-14-dev # tests/fuzz
+)
 # What only .ci/run starts.
 packages_checks=(git clang-format clang-tidy shellcheck)
 

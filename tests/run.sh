@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything and runs every test, on a private PostgreSQL and ports of its own.
 #
-#   tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [TEST…] [-- arguments of ctest, such as -R store]
+#   tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [--no-fuzz] [TEST…]
+#                [-- arguments of ctest, such as -R store]
 #
-# TEST is a test binary, such as dispatch_test: then only those are built and run.
+# TEST is a test binary, such as dispatch_test: then only those are built and run. With preset release and all tests,
+# tests/fuzz/run.sh fuzzes for two minutes afterwards, unless --no-fuzz is given.
 # Exit 0 only when all passed. Any number of clones may do this side by side.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 preset=release
 jobs=$(nproc)
+fuzz=yes
 
 usage() {
-  echo "usage: tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [TEST...] [-- ctest arguments]" >&2
+  echo "usage: tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [--no-fuzz] [TEST...] [-- ctest arguments]" >&2
   exit 2
 }
 
@@ -23,6 +26,10 @@ while (($#)); do
       (($# >= 2)) || usage
       declare "${1#--}=$2"
       shift 2
+      ;;
+    --no-fuzz)
+      fuzz=
+      shift
       ;;
     --)
       shift
@@ -58,3 +65,5 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 
 # Most tests wait most of the time; those that judge time run alone.
 ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$((2 * jobs))" "$@"
+
+if [[ -n $fuzz && $preset == release ]] && (($# == 0)); then "$root/tests/fuzz/run.sh"; fi
