@@ -69,7 +69,7 @@ mutation text-replaced dispatcher/store/record.cpp \
   store_test 'Recording.*'
 mutation given-back-claims dispatcher/dispatch/dispatcher.cpp \
   's/if \(is_last\) \{/if (true) {/' \
-  machine_test 'Machine.*Descriptors*'
+  machine_test '*Descriptors*'
 mutation local-faults-known dispatcher/http/verdict.cpp \
   's/return LocalFaultOf\(error\);/return LocalFault::kNone;/' \
   http_integration_test 'LocalFault.*'
@@ -98,7 +98,7 @@ mutation forgotten-claims-forgotten dispatcher/dispatch/intake.cpp \
 # ---- nobody let in
 
 mutation egress-check-at-the-socket dispatcher/http/attempt.cpp \
-  's/if \(target != address_ \|\| !context_\.policy\.Allows\(target\)\)/if (false)/' \
+  's/if \(target != address_ \|\| !context_\.policy\.Allows\(target\)\)/if (target != address_ \&\& !context_.policy.Allows(target))/' \
   http_integration_test 'Address.IsCheckedAgain*'
 mutation egress-check-of-names dispatcher/http/transfer.cpp \
   's/if \(!context_\.policy\.Allows\(address\)\) return End\(JudgeBlocked\(\)\);/;/' \
