@@ -219,22 +219,24 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
             prefix + "')",
         std::to_string(kTicks * 40)));
   };
-  offer("normal-", false);
+  offer("before-", false);
   offer("beside-", true);
   EXPECT_GE(std::stoi(platform_.Value("SELECT count(DISTINCT agent_id) FROM webhook_deliveries"
                                       " WHERE outcome IN ('in_flight', 'dns_error')")),
             1000)
       << "or the names were not silent at the same time";
   for (const std::string& agent : silent) Script(agent + ".example", Kind::kNoSuchName);  // enough of it
+  EXPECT_TRUE(platform_.WaitUntilSettled(60s));
+  offer("after-", false);
 
-  const double normal = DispatchLatencyP99InMs("normal-");
+  // What else the machine has to do comes and goes, so normal is the worse of two.
+  const double normal = std::max(DispatchLatencyP99InMs("before-"), DispatchLatencyP99InMs("after-"));
   const double beside = DispatchLatencyP99InMs("beside-");
   std::cout << "p99 of dispatch latency: " << normal << " ms, beside silent names " << beside << " ms\n";
-  // The floor: two shared processors also carry this test, the name server and PostgreSQL, whose 1,000 more
-  // rows a second are no doing of the names.
-  constexpr double kNoiseInMs = 50;
+  // The floor: an idle dispatcher looks every 100 ms, and two shared processors also carry this test, the
+  // name server and PostgreSQL, whose 1,000 more rows a second are no doing of the names.
+  constexpr double kNoiseInMs = 100;
   EXPECT_LE(beside, std::max(2 * normal, normal + kNoiseInMs)) << "normal is " << normal << " ms";
-  EXPECT_TRUE(platform_.WaitUntilSettled(60s));
   EXPECT_EQ(platform_.Value("SELECT string_agg(DISTINCT outcome, ' ') FROM webhook_deliveries"
                             " WHERE starts_with(agent_id, 'silent-')"),
             "dns_error");
