@@ -86,13 +86,12 @@ Service::Service(ServiceOptions options) {
 }
 
 Service::~Service() {
-  if (!exit_code_) {
-    Signal(SIGKILL);
-    Wait(std::chrono::seconds(20));
-  }
+  Signal(SIGKILL);
+  Wait(std::chrono::seconds(20));
 }
 
 void Service::Signal(int signal) const {
+  const std::lock_guard lock(mutex_);
   if (!exit_code_) ::kill(pid_, signal);
 }
 
@@ -104,19 +103,24 @@ void Service::Freeze() const {
 
 std::optional<int> Service::Wait(std::chrono::milliseconds limit) {
   const SteadyTime deadline = Steady::now() + limit;
-  while (!exit_code_) {
-    int status = 0;
-    const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
-    if (ended == pid_) {
-      exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-      log_reader_.join();  // so that log() and output() are whole
-      output_reader_.join();
-      break;
-    }
+  while (!HasEnded()) {
     if (Steady::now() >= deadline) return std::nullopt;
     ::usleep(2000);  // waitpid has no limit of its own
   }
+  for (std::thread* reader : {&log_reader_, &output_reader_}) {
+    if (reader->joinable()) reader->join();  // so that log() and output() are whole
+  }
   return exit_code_;
+}
+
+// With the lock, so that nobody signals a process that has been waited for: its number may be another's.
+bool Service::HasEnded() {
+  const std::lock_guard lock(mutex_);
+  int status = 0;
+  if (!exit_code_ && ::waitpid(pid_, &status, WNOHANG) == pid_) {
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  return exit_code_.has_value();
 }
 
 void Service::Read(int fd, std::string& into) {

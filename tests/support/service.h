@@ -41,7 +41,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   pid_t pid() const { return pid_; }
-  void Signal(int signal) const;
+  void Signal(int signal) const;  // any thread
   // SIGSTOP, until it has stopped.
   void Freeze() const;
   // The exit code, or 128 plus the signal; none while it still runs after `limit`.
@@ -66,6 +66,7 @@ class Service {
   std::uint64_t AddressSpace() const;
 
  private:
+  bool HasEnded();
   void Read(int fd, std::string& into);
   std::uint16_t AdminPort() const;
 
