@@ -55,7 +55,7 @@ start() {
   local target=$1 corpus=$folder/$1
   mkdir -p -- "$corpus" "$build/findings"
   "$build/tests/fuzz/${target}_fuzz" \
-    -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
+    -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
     -dict="$root/tests/fuzz/${target}_fuzz.dict" -artifact_prefix="$build/findings/$target-" \
     "$corpus" "$root/tests/fuzz/seeds/${target}_fuzz" >"$folder/$target.log" 2>&1 &
   processes+=($!)

@@ -185,6 +185,20 @@ void CheckErrorQuotesNoValue(Lines lines) {
           {lines.ToJson(), invalid == nullptr ? "" : invalid->error});
 }
 
+// The first header or secret that is refused hides those after it, so each also stands alone.
+void CheckEachAlone(const Lines& lines) {
+  constexpr std::size_t kMost = 8;
+  std::size_t count = 0;
+  for (const auto& [name, value] : lines.headers.items()) {
+    if (++count > kMost) return;
+    CheckJson(Lines{lines.url, {{name, value}}, {}}.ToJson());
+  }
+  for (const std::string& secret : lines.secrets) {
+    if (++count > kMost) return;
+    CheckJson(Lines{lines.url, nullptr, {secret}}.ToJson());
+  }
+}
+
 }  // namespace
 }  // namespace postcall::fuzz
 
@@ -195,6 +209,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Lines lines = ReadLines(input);
   if (!lines.url.empty()) {
     CheckJson(lines.ToJson());
+    CheckEachAlone(lines);
     CheckErrorQuotesNoValue(lines);
   }
   return 0;

@@ -75,7 +75,7 @@ done < <(grep -rhoP '(?<!-D)\bPOSTCALL_[A-Z_]+' "$root/deploy" | sort -u)
 # The image has every library that the program asks for.
 packages=$(sed -n '/^FROM debian:12-slim/,$p' "$root/deploy/Dockerfile")
 while read -r library; do
-  package=$(dpkg-query --search "*/$library" 2>/dev/null | sed -n '1s/[:,].*//p')
+  package=$(dpkg-query --search "*-linux-gnu/$library" 2>/dev/null | sed -n '1s/[:,].*//p')
   case $package in
     libc6 | libstdc++6 | libgcc-s1 | libssl3 | libfmt9) ;; # of every image, or brought by the others
     lib*san*) ;;                                            # only in builds with a sanitizer
