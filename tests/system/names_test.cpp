@@ -135,8 +135,9 @@ TEST_F(Names, WithADeadAndThenAGoodAddressAreDelivered) {
     EXPECT_EQ(Of(host, "outcome || ' ' || host(remote_address)"), std::string("delivered ") + kPublic)
         << host << ": " << Of(host, "error");
   }
-  EXPECT_EQ(Of("dead.example", "total_ms < 1000"), "t");
-  EXPECT_EQ(Of("deaf.example", "total_ms BETWEEN 2000 AND 3000"), "t") << Of("deaf.example", "total_ms");
+  // A refusal yields at once, silence after two seconds.
+  EXPECT_EQ(Of("dead.example", "total_ms < 2000"), "t") << Of("dead.example", "total_ms");
+  EXPECT_EQ(Of("deaf.example", "total_ms BETWEEN 2000 AND 4000"), "t") << Of("deaf.example", "total_ms");
   ExpectTheOracleIsContent({}, {&service}, {&behind_deaf, &behind_dead});
 }
 
@@ -182,7 +183,7 @@ TEST_F(Names, WithThreeHundredAddressesAreJudgedByAllAndTriedToTheLast) {
 
 TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   constexpr int kGoodAgents = 20;
-  constexpr int kGroups = 10;  // of 100 agents each, whose names never answer
+  constexpr int kGroups = 20;  // of 50 agents each, whose names never answer
   constexpr int kTicks = 60;   // of a tenth of a second
   for (int agent = 1; agent <= kGoodAgents; ++agent) {
     const std::string host = "good-" + std::to_string(agent) + ".example";
@@ -191,7 +192,7 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   }
   std::vector<std::string> silent;
   for (int group = 0; group < kGroups; ++group) {
-    for (int agent = 1; agent <= 100; ++agent) {
+    for (int agent = 1; agent <= 50; ++agent) {
       silent.push_back("silent-" + std::to_string(group) + "-" + std::to_string(agent));
       Script(silent.back() + ".example", Kind::kSilence);
     }
@@ -202,8 +203,9 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   const Service service(RunWithNames());
   ASSERT_TRUE(service.WaitUntilReady());
 
-  // Offered by the clock: 400 good calls a second, and in the second round beside them one call a second of
-  // each of the 1,000.
+  // Offered by the clock: 400 good calls a second, and in the second round beside them a call every two
+  // seconds of each of the 1,000. Twice as many would be 2,000 in flight, and so all slots, before the first
+  // of them is a second old and its agent known to be slow.
   const auto offer = [&](const std::string& prefix, bool with_silent) {
     const SteadyTime start = Steady::now();
     for (int tick = 0; tick < kTicks; ++tick) {
@@ -212,7 +214,7 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
       platform_.CompleteCallsOfAgents("good-", kGoodAgents, prefix + round, 40);
       if (!with_silent) continue;
       const std::string group = "silent-" + std::to_string(tick % kGroups) + "-";
-      platform_.CompleteCallsOfAgents(group, 100, group + round, 100);
+      platform_.CompleteCallsOfAgents(group, 50, group + round, 50);
     }
     EXPECT_TRUE(platform_.WaitForValue(
         "SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered' AND starts_with(call_id, '" +
@@ -234,7 +236,7 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   const double beside = DispatchLatencyP99InMs("beside-");
   std::cout << "p99 of dispatch latency: " << normal << " ms, beside silent names " << beside << " ms\n";
   // The floor: an idle dispatcher looks every 100 ms, and two shared processors also carry this test, the
-  // name server and PostgreSQL, whose 1,000 more rows a second are no doing of the names.
+  // name server and PostgreSQL, whose 500 more rows a second are no doing of the names.
   constexpr double kNoiseInMs = 100;
   EXPECT_LE(beside, std::max(2 * normal, normal + kNoiseInMs)) << "normal is " << normal << " ms";
   EXPECT_EQ(platform_.Value("SELECT string_agg(DISTINCT outcome, ' ') FROM webhook_deliveries"
