@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <openssl/x509.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -105,8 +106,12 @@ Attempt::Attempt(AttemptContext& context, Transfer& owner, const PostRequest& re
 
 Attempt::~Attempt() {
   // The connection may serve the next attempt already.
-  const auto found = context_.by_tls.find(tls_);
-  if (found != context_.by_tls.end() && found->second == this) context_.by_tls.erase(found);
+  const auto forget_in = [this](auto& attempts, const auto& key) {
+    const auto found = attempts.find(key);
+    if (found != attempts.end() && found->second == this) attempts.erase(found);
+  };
+  forget_in(context_.by_tls, tls_);
+  forget_in(context_.by_socket, fd_);
 }
 
 Attempt* Attempt::Of(CURL* easy) {
@@ -122,6 +127,9 @@ void Attempt::SetCallbacks() {
   };
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, +open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
+  // A connection keeps this one for life, and outlives the attempt.
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &Attempt::CloseSocket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, &context_);
   constexpr auto set_up_tls = [](CURL*, void* context, void* self) {
     return static_cast<Attempt*>(self)->SetUpTls(static_cast<SSL_CTX*>(context));
   };
@@ -175,6 +183,13 @@ curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
   if (fd < 0) seen_.socket_error = errno;
   opened_fd_ = fd;
   return fd;
+}
+
+// The last look: libcurl may have read half a line and the end in the call in which it sent.
+int Attempt::CloseSocket(void* context, curl_socket_t fd) {
+  const auto& by_socket = static_cast<AttemptContext*>(context)->by_socket;
+  if (const auto found = by_socket.find(fd); found != by_socket.end()) found->second->LookForFirstByte();
+  return ::close(fd);
 }
 
 // The TCP connection stands and TLS begins.
@@ -235,6 +250,7 @@ int Attempt::BeforeRequest(const std::string& ends) {
     fd_ = context_.sockets.Find(ends);
     received_before_ = ReceivedBytes(fd_);
   }
+  context_.by_socket.insert_or_assign(fd_, this);
   if (rehearsal_ || abandoned_) return CURL_PREREQFUNC_ABORT;
   if (now >= request_.send_before) {
     seen_.too_late = true;
@@ -257,7 +273,7 @@ bool Attempt::SomethingIsUnread(const std::string& ends, SSL* session) const {
 void Attempt::OnReadable(int fd) {
   if (!seen_.sent_at || seen_.first_byte_at || tls_ != nullptr) return;
   char byte = 0;
-  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 || SomethingCame()) NoteFirstByte();
+  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) NoteFirstByte();
 }
 
 // The type of a TLS record tells an answer from what TLS itself has to say, such as a session ticket.
@@ -279,12 +295,15 @@ void Attempt::NoteCertificate(const X509* certificate) {
   seen_.certificate_ends_at = DatabaseTime(std::chrono::seconds(::timegm(&ends)));
 }
 
-// Whether libcurl has read it or not. The end counts as one, so that of a single byte this cannot tell.
-bool Attempt::SomethingCame() const { return ReceivedBytes(fd_) > received_before_ + 1; }
+// Whether libcurl has read it or not. The end counts as a byte, so that of a single one this cannot tell.
+void Attempt::LookForFirstByte() {
+  if (!seen_.sent_at || seen_.first_byte_at || tls_ != nullptr) return;
+  if (ReceivedBytes(fd_) > received_before_ + 1) NoteFirstByte();
+}
 
 void Attempt::LookAtWire() {
   if (!seen_.sent_at || reads_no_more_) return;
-  if (tls_ == nullptr && SomethingCame()) NoteFirstByte();
+  LookForFirstByte();
   if (ReceivedBytes(fd_) <= received_before_ + kMaxWireBytes) return;
   reads_no_more_ = true;
   curl_easy_pause(easy_.get(), CURLPAUSE_RECV);

@@ -40,6 +40,8 @@ struct AttemptContext {
   std::size_t response_body_bytes;
   // Whose connection it is at the moment, by TLS context: each connection has its own, and outlives attempts.
   std::unordered_map<const SSL_CTX*, Attempt*> by_tls = {};
+  // Who sent its request on it last, by socket.
+  std::unordered_map<int, Attempt*> by_socket = {};
   ConnectionSockets sockets = {};
 };
 
@@ -117,7 +119,8 @@ class Attempt {
   curl_socket_t OpenSocket(const curl_sockaddr& to);
   CURLcode SetUpTls(SSL_CTX* context);
   int BeforeRequest(const std::string& ends);
-  bool SomethingCame() const;
+  static int CloseSocket(void* context, curl_socket_t fd);
+  void LookForFirstByte();
   bool SomethingIsUnread(const std::string& ends, SSL* session) const;
   std::size_t OnHeader(const char* line, std::size_t size);
   std::size_t OnBody(const char* bytes, std::size_t size);

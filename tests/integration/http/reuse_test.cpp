@@ -1,11 +1,19 @@
 // Connections that are kept, and the request that must never be sent twice over them.
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <thread>
+#include <utility>
 
 #include "tests/integration/http/poster.h"
 #include "tests/support/hostile_endpoint.h"
 
 namespace postcall::test {
 namespace {
+
+// How long the thread stands still after each send, as on a busy machine, where the receiver is woken first.
+thread_local std::chrono::milliseconds stall_after_send = 0ms;
 
 // The first request of a connection is answered after a while, the second is read whole and never answered.
 Script OnceThen(Script ending, const RequestEntry& request) {
@@ -147,6 +155,28 @@ TEST(Reuse, HalfALineHasStartedAnAnswerHoweverSoonItIsThere) {
   }
 }
 
+// The same when the end is there as soon.
+TEST(Reuse, HalfALineHasStartedAnAnswerThoughAllIsOverAtOnce) {
+  HostileEndpoint endpoint;
+  endpoint.On("/close", Send("HTTP/1.1 2") + Close());
+  endpoint.On("/reset", Send("HTTP/1.1 2") + Wait(1ms) + Reset());
+  endpoint.On("/none", Close());
+  Poster poster;
+  poster.Send(endpoint.Url("/good"));
+  for (const bool kept : {true, false}) {
+    for (const auto& [path, reached] : {std::pair("/close", Reached::kResponseStarted),
+                                        {"/reset", Reached::kResponseStarted},
+                                        {"/none", Reached::kRequestSent}}) {
+      if (kept) poster.Send(endpoint.Url("/good"));
+      stall_after_send = 30ms;
+      const DeliveryResult result = poster.Send(endpoint.Url(path)).result;
+      stall_after_send = 0ms;
+      EXPECT_EQ(result.connection_reused, kept);
+      EXPECT_EQ(result.reached, reached) << path << ": " << result.error;
+    }
+  }
+}
+
 TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
   HostileEndpoint endpoint;
   endpoint.Otherwise(Wait(30ms) + Respond(200));
@@ -164,3 +194,10 @@ TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
 
 }  // namespace
 }  // namespace postcall::test
+
+// In the place of libc's, for libcurl too.
+extern "C" ssize_t send(int fd, const void* bytes, std::size_t size, int flags) {
+  const ssize_t sent = ::syscall(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
+  std::this_thread::sleep_for(postcall::test::stall_after_send);
+  return sent;
+}
