@@ -17,9 +17,18 @@ const std::string kRecord = "r.response_body";
 // By then the server has noticed that a client is gone, and whatever it had at work is committed or is not.
 constexpr auto kServerNoticed = 2s;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // a sanitizer has the clock's functions to itself
+#else
+constexpr bool kSanitized = false;
+#endif
+
 }  // namespace
 
-Chaos::Chaos(World world, unsigned seed) : world_(std::move(world)), random_(seed) {
+Chaos::Chaos(World world, unsigned seed)
+    : world_(std::move(world)),
+      random_(seed),
+      whims_(world_.database_url, world_.customers.GoodUrls(), random_) {
   kinds_ = {
       {"kill -9", 40, [this] { return Kill(); }},
       {"kill -9 at a commit", 12, [this] { return KillAtACommit(); }},
@@ -42,7 +51,13 @@ Chaos::Chaos(World world, unsigned seed) : world_(std::move(world)), random_(see
          world_.customers.CloseConnections();
          return true;
        }},
+      {"a transaction left open", 6, [this] { return HoldATransaction(); }},
+      {"descriptors run out", 10, [this] { return TakeDescriptors(); }},
+      {"a wrong wall clock", 5, [this] { return SetAWrongClock(); }},
   };
+  for (const Whims::Whim& whim : whims_.Kinds()) {
+    kinds_.push_back({"platform: " + whim.name, 4, [this, whim] { return Indulge(whim); }});
+  }
 }
 
 void Chaos::Run(SteadyTime end) {
@@ -209,6 +224,56 @@ bool Chaos::Stall() {
     stalled_ = false;
     healthy_since_ = Steady::now();
   });
+  return true;
+}
+
+bool Chaos::HoldATransaction() {
+  if (open_ || !database_up_) return false;
+  try {
+    open_ = whims_.Open();
+  } catch (const pqxx::failure&) {
+    return false;  // it is just recovering
+  }
+  After(Between(5'000, 60'000), [this, commit = random_() % 2 == 0] {
+    try {
+      if (commit) open_->Commit();
+    } catch (const pqxx::failure&) {
+      // PostgreSQL crashed meanwhile, which rolled it back, or its answer is lost; the book knows.
+    }
+    open_.reset();
+  });
+  return true;
+}
+
+bool Chaos::TakeDescriptors() {
+  const std::size_t slot = AnySlot();
+  if (starved_ || !world_.fleet.IsUp(slot) ||
+      !world_.fleet.Starve(slot, static_cast<unsigned>(random_() % 6)))
+    return false;
+  starved_ = true;
+  // Shorter than twenty returns of one call, after which it would end as `not_sent`.
+  After(Between(2'000, 8'000), [this, slot] {
+    if (world_.fleet.Feed(slot)) ++gave_back_;
+    starved_ = false;
+  });
+  return true;
+}
+
+bool Chaos::SetAWrongClock() {
+  const std::size_t slot = AnySlot();
+  if (kSanitized || !world_.fleet.IsUp(slot)) return false;
+  world_.fleet.StartNextWith(slot, (random_() % 2 == 0 ? ahead_ : behind_).Environment());
+  world_.fleet.Terminate(slot);
+  return true;
+}
+
+bool Chaos::Indulge(const Whims::Whim& whim) {
+  if (!database_up_) return false;
+  try {
+    whims_.Act(whim);
+  } catch (const pqxx::failure&) {
+    // What was committed before stands, and the book says so.
+  }
   return true;
 }
 

@@ -14,8 +14,10 @@
 #include "tests/support/pgbouncer.h"
 #include "tests/support/private_postgres.h"
 #include "tests/support/tcp_proxy.h"
+#include "tests/support/wrong_clock.h"
 #include "tests/torture/customers.h"
 #include "tests/torture/fleet.h"
+#include "tests/torture/whims.h"
 
 namespace postcall::test {
 
@@ -44,6 +46,8 @@ class Chaos {
   // How many rows were in flight at the end of each dispatcher that is gone. Whole once a few seconds have
   // passed since the last end.
   const std::map<std::string, int>& in_flight_at_the_end() const { return in_flight_at_the_end_; }
+  // How often a dispatcher without descriptors gave a claim back.
+  int gave_back() const { return gave_back_; }
   const std::map<std::string, int>& disturbances() const { return disturbances_; }
 
  private:
@@ -71,15 +75,25 @@ class Chaos {
   bool SignalBackends(const std::string& function);
   bool LockTheLog();
   bool Stall();
+  bool HoldATransaction();
+  bool TakeDescriptors();
+  bool SetAWrongClock();
+  bool Indulge(const Whims::Whim& whim);
 
   World world_;
   std::mt19937 random_;
+  Whims whims_;
+  const WrongClock ahead_{"torture-ahead", std::chrono::hours(1)};
+  const WrongClock behind_{"torture-behind", -std::chrono::hours(1)};
   std::vector<Disturbance> kinds_;
   std::multimap<SteadyTime, std::function<void()>> agenda_;
 
   bool database_up_ = true;
   bool stalled_ = false;
   bool frozen_ = false;
+  bool starved_ = false;
+  int gave_back_ = 0;
+  std::unique_ptr<Whims::OpenTransaction> open_;
   std::unique_ptr<pqxx::connection> locker_;
   SteadyTime healthy_since_ = Steady::now();
 

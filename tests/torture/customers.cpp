@@ -34,30 +34,48 @@ Customers::Customers() {
     endpoint->On("/garbage", Garbage());
     endpoint->On("/short", BodyShorterThanPromised());
     endpoint->On("/redirect", RedirectTo(second.Url("/stolen")));
-    good_.push_back(endpoint->Url("/hook"));
-    good_.push_back(endpoint->Url("/hook?key=value"));
-    good_.push_back(endpoint->Url("/soon"));
-    for (const std::string path : {"/slow", "/late", "/hang", "/fail", "/early", "/reset", "/closes", "/drip",
-                                   "/endless", "/garbage", "/short", "/redirect"}) {
-      bad_.push_back(endpoint->Url(path));
+    for (const std::string path : {"/hook", "/hook?key=value", "/soon"}) {
+      good_.push_back({endpoint->Url(path), {"delivered"}});
+    }
+    for (const auto& [path, outcomes] : std::vector<std::pair<std::string, std::set<std::string>>>{
+             {"/slow", {"delivered"}},
+             {"/late", {"delivered", "timeout"}},
+             {"/hang", {"timeout"}},
+             {"/fail", {"rejected"}},
+             {"/early", {"delivered"}},
+             {"/reset", {"network_error"}},
+             {"/closes", {"delivered", "network_error"}},
+             {"/drip", {"timeout"}},
+             {"/endless", {"delivered"}},
+             {"/garbage", {"network_error"}},
+             {"/short", {"network_error"}},
+             {"/redirect", {"rejected"}}}) {
+      bad_.push_back({endpoint->Url(path), outcomes});
     }
   }
-  bad_.push_back(expired.Url("/hook"));
-  for (const std::uint16_t port : {refusing_.port(), deaf_.port()}) {
-    bad_.push_back("http://127.0.0.1:" + std::to_string(port) + "/");
-  }
-  bad_.emplace_back("http://10.0.0.1/");
-  bad_.emplace_back("nonsense");
+  bad_.push_back({expired.Url("/hook"), {"tls_error"}});
+  bad_.push_back({"http://127.0.0.1:" + std::to_string(refusing_.port()) + "/", {"connect_error"}});
+  bad_.push_back({"http://127.0.0.1:" + std::to_string(deaf_.port()) + "/", {"timeout"}});
+  bad_.push_back({"http://10.0.0.1/", {"blocked"}});
+  bad_.push_back({"nonsense", {"invalid_url"}});
+}
+
+const Customers::Customer& Customers::CustomerOf(int agent) const {
+  const int bad_before = agent / kBadOneIn;
+  return agent % kBadOneIn == 0 ? bad_[static_cast<std::size_t>(bad_before - 1) % bad_.size()]
+                                : good_[static_cast<std::size_t>(agent - 1 - bad_before) % good_.size()];
 }
 
 void Customers::Register(Platform& platform, int count) const {
-  std::size_t next_good = 0;
-  std::size_t next_bad = 0;
   for (int agent = 1; agent <= count; ++agent) {
-    const std::string& url =
-        agent % kBadOneIn == 0 ? bad_[next_bad++ % bad_.size()] : good_[next_good++ % good_.size()];
-    platform.AddAgent("agent-" + std::to_string(agent), url);
+    platform.AddAgent("agent-" + std::to_string(agent), CustomerOf(agent).url);
   }
+}
+
+std::vector<std::string> Customers::GoodUrls() const {
+  std::vector<std::string> urls;
+  for (const Customer& customer : good_) urls.push_back(customer.url);
+  return urls;
 }
 
 std::vector<const RequestLedger*> Customers::Ledgers() const {

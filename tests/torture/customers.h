@@ -3,6 +3,7 @@
 #pragma once
 
 #include <list>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,18 +21,30 @@ class Customers {
   // Agents agent-1 … agent-`count`, most of them with a good endpoint, each bad kind with a few.
   void Register(Platform& platform, int count) const;
 
+  // How a call of agent-`agent` may end by itself, whatever is done to dispatchers and database.
+  const std::set<std::string>& OutcomesOf(int agent) const { return CustomerOf(agent).outcomes; }
+  // Where everything is delivered.
+  std::vector<std::string> GoodUrls() const;
+
   std::vector<const RequestLedger*> Ledgers() const;
   // Servers restart now and then: every connection of theirs that is open is closed.
   void CloseConnections();
   std::string CaFile() const { return authority_.ca_file().string(); }
 
  private:
+  struct Customer {
+    std::string url;
+    std::set<std::string> outcomes;
+  };
+
+  const Customer& CustomerOf(int agent) const;
+
   CertificateAuthority authority_;
   std::list<HostileEndpoint> endpoints_;
   RefusingPort refusing_;
   FullBacklog deaf_;
-  std::vector<std::string> good_;
-  std::vector<std::string> bad_;
+  std::vector<Customer> good_;
+  std::vector<Customer> bad_;
 };
 
 }  // namespace postcall::test

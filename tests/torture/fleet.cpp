@@ -1,6 +1,9 @@
 #include "tests/torture/fleet.h"
 
+#include <sys/resource.h>
+
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 namespace postcall::test {
@@ -23,7 +26,8 @@ void Fleet::Start(std::size_t slot) {
   Slot& made = slots_.at(slot);
   made.label = "d" + std::to_string(slot) + "-" + std::to_string(++started_);
   ServiceOptions options{.arguments = {"--database-url", WithName(made.url, made.label), "--admin-listen",
-                                       "127.0.0.1:0", "--instance", made.label}};
+                                       "127.0.0.1:0", "--instance", made.label},
+                         .environment = std::exchange(made.next_environment, {})};
   options.arguments.insert(options.arguments.end(), arguments_.begin(), arguments_.end());
   auto service = std::make_unique<Service>(std::move(options));
   const std::lock_guard lock(mutex_);
@@ -42,6 +46,7 @@ void Fleet::KillFrom(std::size_t slot) {
 
 void Fleet::Freeze(std::size_t slot) {
   slots_.at(slot).stopped = true;
+  frozen_.insert(slots_.at(slot).label);
   slots_.at(slot).service->Signal(SIGSTOP);
 }
 
@@ -53,6 +58,32 @@ void Fleet::Thaw(std::size_t slot) {
 void Fleet::Terminate(std::size_t slot) {
   slots_.at(slot).terminated_at = Steady::now();
   slots_.at(slot).service->Signal(SIGTERM);
+}
+
+bool Fleet::Starve(std::size_t slot, unsigned more) {
+  const Service& service = *slots_.at(slot).service;
+  if (!service.WaitForLog("connected to the database", std::chrono::milliseconds(0))) return false;
+  try {
+    service.Limit(RLIMIT_NOFILE, service.Descriptors() + more);
+  } catch (const std::system_error&) {
+    return false;  // it was killed this moment
+  }
+  return true;
+}
+
+bool Fleet::Feed(std::size_t slot) {
+  if (!HasService(slot)) return false;
+  const Service& service = *slots_.at(slot).service;
+  try {
+    service.Limit(RLIMIT_NOFILE, RLIM_INFINITY);
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return service.log().find("a delivery goes back to the outbox") != std::string::npos;
+}
+
+void Fleet::StartNextWith(std::size_t slot, std::map<std::string, std::string> environment) {
+  slots_.at(slot).next_environment = std::move(environment);
 }
 
 void Fleet::Reap() {

@@ -2,8 +2,10 @@
 // what each was to be excused for. The thread that makes it; `KillFrom` is for any thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,15 @@ class Fleet {
   void Thaw(std::size_t slot);    // SIGCONT
   void Terminate(std::size_t slot);
 
+  // It may open no more than `more` descriptors beside those that it has, until `Feed`. False when it has not
+  // begun its work: one that lacks descriptors then ends by itself, as it should.
+  bool Starve(std::size_t slot, unsigned more);
+  // True when it ran out meanwhile.
+  bool Feed(std::size_t slot);
+
+  // The next dispatcher of the slot is started with this beside its own environment, those after it without.
+  void StartNextWith(std::size_t slot, std::map<std::string, std::string> environment);
+
   // Takes away whatever has ended, and says of what ended by itself. To be called often.
   void Reap();
 
@@ -42,6 +53,8 @@ class Fleet {
 
   // Dispatchers that ended otherwise than they were made to: each a sentence.
   const std::vector<std::string>& surprises() const { return surprises_; }
+  // Labels of all that were stopped for a while.
+  const std::set<std::string>& frozen() const { return frozen_; }
   int kills() const { return kills_; }
   int drains() const { return drains_; }  // stops that ended with exit 0
 
@@ -50,6 +63,7 @@ class Fleet {
     std::string url;
     std::unique_ptr<Service> service;
     std::string label;
+    std::map<std::string, std::string> next_environment;
     bool stopped = false;
     bool killed = false;
     SteadyTime terminated_at = SteadyTime::max();
@@ -62,6 +76,7 @@ class Fleet {
   std::vector<Slot> slots_;
   std::vector<Gone> uncounted_;
   std::vector<std::string> surprises_;
+  std::set<std::string> frozen_;
   int started_ = 0;
   int kills_ = 0;
   int drains_ = 0;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/support/oracle.h"
+#include "tests/torture/book.h"
 #include "tests/torture/chaos.h"
 #include "tests/torture/load.h"
 
@@ -73,6 +74,8 @@ class Torture {
     Report(load.completed());
     for (const std::string& violation : oracle.Violations({.killed = true, .stopped = true})) Fail(violation);
     CheckUnknown();
+    CheckOutcomes();
+    CheckTimes();
     Drain();
     for (const std::string& surprise : fleet_.surprises()) Fail(surprise);
     return failures_ == 0;
@@ -115,6 +118,41 @@ class Torture {
     }
   }
 
+  // Nobody is blamed for what was done to the dispatchers.
+  void CheckOutcomes() {
+    const auto& disturbances = chaos_.disturbances();
+    const Blows blows{.frozen = fleet_.frozen(),
+                      .connections_closed = disturbances.contains("customers restart")};
+    for (const std::string& violation : book_.Violations("call-", blows, customers_.Ledgers()))
+      Fail(violation);
+    Platform platform(database_url_);
+    for (const auto& row :
+         platform.Query("SELECT substr(agent_id, 7)::int, outcome, dispatcher,"
+                        " coalesce(url, '') LIKE 'https:%', min(call_id), count(*),"
+                        " min(concat_ws(', ', error, reached, CASE WHEN connection_reused THEN 'reused' END,"
+                        " round(total_ms) || ' ms', claimed_at)) FROM webhook_deliveries"
+                        " WHERE call_id LIKE 'call-%' GROUP BY 1, 2, 3, 4")) {
+      const auto outcome = row[1].as<std::string>();
+      if (customers_.OutcomesOf(row[0].as<int>()).contains(outcome) ||
+          blows.Excuse(outcome, row[2].as<std::string>(), row[3].as<bool>())) {
+        continue;
+      }
+      Fail(row[5].as<std::string>() + " calls of agent-" + row[0].as<std::string>() + " by " +
+           row[2].as<std::string>() + ", such as " + row[4].as<std::string>() + ", ended as " + outcome +
+           ": " + row[6].as<std::string>(""));
+    }
+  }
+
+  void CheckTimes() {
+    Platform platform(database_url_);
+    for (const auto& row : platform.Query("SELECT dispatcher, call_id, total_ms FROM webhook_deliveries"
+                                          " WHERE outcome <> 'unknown' AND total_ms > 10250")) {
+      Expect(fleet_.frozen().contains(row[0].as<std::string>()), row[1].as<std::string>() + " by " +
+                                                                     row[0].as<std::string>() + " lasted " +
+                                                                     row[2].as<std::string>() + " ms");
+    }
+  }
+
   void Report(int completed) {
     Platform platform(database_url_);
     int in_flight = 0;
@@ -128,13 +166,13 @@ class Torture {
       }
     }
     std::cout << "seed " << seed_ << ", " << minutes_ << " minutes\n"
-              << "calls completed " << completed << ", enqueued "
-              << platform.Value("SELECT count(*) FROM webhook_enqueued") << ", requests seen " << requests
-              << '\n'
+              << "calls completed " << completed << " and, by whims, expected in the book " << book_.size()
+              << ", enqueued " << platform.Value("SELECT count(*) FROM webhook_enqueued")
+              << ", requests seen " << requests << '\n'
               << "kills " << fleet_.kills() << ", clean stops " << fleet_.drains() << '\n';
     std::cout << "disturbances";
     for (const auto& [name, count] : chaos_.disturbances()) std::cout << "  " << name << ": " << count;
-    std::cout << '\n';
+    std::cout << "\ndescriptors ran out and claims went back " << chaos_.gave_back() << " times\n";
     Print("outcomes",
           platform.Query("SELECT outcome, count(*) FROM webhook_deliveries GROUP BY 1 ORDER BY 2 DESC"));
     std::cout << "unknown "
@@ -173,6 +211,7 @@ class Torture {
   const std::string database_;
   TcpProxy proxy_{postgres_.port()};
   PgBouncer pgbouncer_{postgres_, 8};
+  Book book_{database_url_};
   Customers customers_;
   Fleet fleet_;
   Chaos chaos_;
