@@ -176,6 +176,9 @@ mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
 mutation slow-addresses-yield dispatcher/http/transfer.cpp \
   's/if \(!untried_\.empty\(\)\) context_\.limit_connect\(\*this, attempts_\);//' \
   http_integration_test 'Address.ThatDoesNotConnect*'
+mutation log-unread common/log.cpp \
+  's/overrun_oldest/block/' \
+  manners_test 'Manners.WithALogThatNobodyReads*'
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'
