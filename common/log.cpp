@@ -1,24 +1,107 @@
 #include "common/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/async.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
 
 namespace postcall::log {
 namespace {
 
+// Lines that wait to be written. Beyond that the oldest are dropped, and their number is told.
+constexpr std::size_t kMostWaiting = 4096;
+
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v";
+constexpr const char* kJsonPattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v)";
+
 Format g_format = Format::kText;
 
-spdlog::logger& Logger() {
-  static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("postcall", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
-    made->flush_on(spdlog::level::trace);
+std::string Line(std::string_view event, Fields fields);
+
+// Waits until standard error takes more. False when it does not by then, or never will.
+bool WaitForRoom(SteadyTime by) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(by - Steady::now());
+    pollfd room{STDERR_FILENO, POLLOUT, 0};
+    const int count =
+        ::poll(&room, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000)));
+    if (count > 0) return (room.revents & POLLOUT) != 0;
+    if (count == 0 ? Steady::now() >= by : errno != EINTR) return false;
+  }
+}
+
+// In pieces that a pipe with room takes at once. What cannot be written is lost: there is nobody to tell.
+bool WriteBy(std::string_view text, SteadyTime by) {
+  while (!text.empty()) {
+    if (!WaitForRoom(by)) return false;
+    const ssize_t count = ::write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    if (count < 0 && errno != EAGAIN && errno != EINTR) return false;
+    if (count > 0) text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+// Used by the writing thread alone.
+class StandardError : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit StandardError(spdlog::details::thread_pool& writer) : writer_(writer) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& line) override {
+    WriteFormatted(line);
+    const std::size_t dropped = writer_.overrun_counter();
+    if (dropped == dropped_) return;
+    const std::string text = Line("lines of this log were dropped, for nobody read standard error",
+                                  {{"lines", dropped - std::exchange(dropped_, dropped)}});
+    WriteFormatted({line.logger_name, spdlog::level::warn, text});
+  }
+
+  void WriteFormatted(const spdlog::details::log_msg& line) {
+    spdlog::memory_buf_t text;
+    formatter_->format(line, text);
+    WriteBy({text.data(), text.size()}, SteadyTime::max());
+  }
+
+  void flush_() override {}
+
+  spdlog::details::thread_pool& writer_;  // whose thread this is
+  std::size_t dropped_ = 0;
+};
+
+// Who reads standard error may stop: a terminal that is held, a full disk behind a pipe. No thread of the
+// program waits for that, so one of the log's own writes.
+struct Output {
+  std::shared_ptr<spdlog::details::thread_pool> writer =
+      std::make_shared<spdlog::details::thread_pool>(kMostWaiting, 1, [] {
+        sigset_t all;
+        sigfillset(&all);  // signals are for the program's own threads
+        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+      });
+  std::shared_ptr<spdlog::logger> logger =
+      std::make_shared<spdlog::async_logger>("postcall", std::make_shared<StandardError>(*writer), writer,
+                                             spdlog::async_overflow_policy::overrun_oldest);
+};
+
+// None once it is closed.
+std::unique_ptr<Output>& TheOutput() {
+  static std::unique_ptr<Output> output = [] {
+    auto made = std::make_unique<Output>();
+    made->logger->set_pattern(kTextPattern, spdlog::pattern_time_type::utc);
     return made;
   }();
-  return *logger;
+  return output;
 }
 
 spdlog::level::level_enum ToSpdlog(Level level) {
@@ -54,32 +137,48 @@ std::string ToText(const Value& value) {
   return Dump(ToJson(value));
 }
 
-void Write(Level level, std::string_view event, Fields fields) {
-  const auto spdlog_level = ToSpdlog(level);
-  if (!Logger().should_log(spdlog_level)) return;
+std::string Line(std::string_view event, Fields fields) {
   if (g_format == Format::kJson) {
     nlohmann::ordered_json line;
     line["event"] = event;
     for (const Field& field : fields) line[std::string(field.name)] = ToJson(field.value);
-    const std::string members = Dump(line);
-    Logger().log(spdlog_level, std::string_view(members).substr(1));  // the pattern opens the object
-    return;
+    return Dump(line).substr(1);  // the pattern opens the object
   }
   std::string line(event);
   for (const Field& field : fields)
     line.append(" ").append(field.name).append("=").append(ToText(field.value));
-  Logger().log(spdlog_level, line);
+  return line;
+}
+
+void Write(Level level, std::string_view event, Fields fields) {
+  const auto& output = TheOutput();
+  const auto spdlog_level = ToSpdlog(level);
+  if (output && output->logger->should_log(spdlog_level)) {
+    output->logger->log(spdlog_level, Line(event, fields));
+  }
 }
 
 }  // namespace
 
 void Configure(Level level, Format format) {
   g_format = format;
-  Logger().set_level(ToSpdlog(level));
+  TheOutput()->logger->set_level(ToSpdlog(level));
   if (format == Format::kJson) {
-    Logger().set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v)",
-                         spdlog::pattern_time_type::utc);
+    TheOutput()->logger->set_pattern(kJsonPattern, spdlog::pattern_time_type::utc);
   }
+}
+
+bool Print(std::string_view line, SteadyTime by) { return WriteBy(std::string(line) + "\n", by); }
+
+bool Close(std::chrono::milliseconds within) {
+  std::promise<void> written;
+  auto when_written = written.get_future();
+  // The writer's end waits for the last line, and so perhaps for ever.
+  std::thread([output = std::exchange(TheOutput(), nullptr), written = std::move(written)]() mutable {
+    output.reset();
+    written.set_value();
+  }).detach();
+  return when_written.wait_for(within) == std::future_status::ready;
 }
 
 void Debug(std::string_view event, Fields fields) { Write(Level::kDebug, event, fields); }

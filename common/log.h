@@ -1,13 +1,17 @@
 // The program's log: one line an event on standard error, as text or as JSON (CONTRACT §5, --log-format).
 // An event is a short fixed sentence plus named fields, so that a person can read it and a machine can
-// filter. Never pass passwords, query values, header values or secrets (CONTRACT §6). Any thread.
+// filter. Never pass passwords, query values, header values or secrets (CONTRACT §6). Any thread; none waits
+// for whoever reads standard error: lines that it does not take are dropped, and their number is told.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <variant>
+
+#include "common/clock.h"
 
 namespace postcall::log {
 
@@ -39,5 +43,14 @@ void Debug(std::string_view event, Fields fields = {});
 void Info(std::string_view event, Fields fields = {});
 void Warning(std::string_view event, Fields fields = {});
 void Error(std::string_view event, Fields fields = {});
+
+// Writes a line of the caller's own at once, before what still waits. False when standard error did not take
+// it in time.
+bool Print(std::string_view line, SteadyTime by);
+
+// Writes what waits and ends the log: what is logged afterwards is dropped. False when standard error did not
+// take it in time; then the process must end by std::_Exit, for the log's thread still waits. Call when no
+// other thread logs any more.
+bool Close(std::chrono::milliseconds within);
 
 }  // namespace postcall::log

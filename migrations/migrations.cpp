@@ -14,7 +14,8 @@ constexpr std::array kAll = {
     Migration{4, "maintenance", sql::k0004_maintenance, Kind::kAlways, 1},
     Migration{5, "reports", sql::k0005_reports, Kind::kAlways, 1},
     Migration{6, "triggers", sql::k0006_triggers, Kind::kSourceTables, 1},
-    Migration{7, "roles", sql::k0007_roles, Kind::kAlways, 1},
+    Migration{7, "analysis_hints", sql::k0007_analysis_hints, Kind::kAlways, 1},
+    Migration{8, "roles", sql::k0008_roles, Kind::kAlways, 1},
 };
 
 consteval bool CountsUp() {

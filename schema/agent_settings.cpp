@@ -193,4 +193,10 @@ AgentSettings ParseAgentSettings(std::string_view json) {
   return target;
 }
 
+// No URL for the log: one that is cut could show the password that RedactUrl removes.
+InvalidTarget TooLargeAgentSettings(std::int64_t bytes) {
+  return {"", "the URL, headers and secrets in the agent's settings have " + std::to_string(bytes) +
+                  " bytes, more than " + std::to_string(kMaxAgentSettingsBytes) + " together: shorten them"};
+}
+
 }  // namespace postcall

@@ -2,6 +2,7 @@
 // which secrets (CONTRACT §3, §7). Any thread; value types.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -46,5 +47,13 @@ using AgentSettings = std::variant<NoTarget, InvalidTarget, Target>;
 // `json` is the text of the settings column; an empty text counts as `{}`. Total: any JSON, and any text that
 // is none, gives one of the three.
 AgentSettings ParseAgentSettings(std::string_view json);
+
+// Of "postCall", "headers" and "secret" together, as JSON text. What is usable always fits: a URL of 8 KiB,
+// 64 KiB of headers and sixteen secrets of 4 KiB, each quote escaped. One agent's settings must not fill the
+// memory that the claims of all agents share.
+inline constexpr std::int64_t kMaxAgentSettingsBytes = 262'144;
+
+// What becomes of settings of which so many bytes would have to be read, more than kMaxAgentSettingsBytes.
+InvalidTarget TooLargeAgentSettings(std::int64_t bytes);
 
 }  // namespace postcall

@@ -143,10 +143,10 @@ mutation hosts-on-loopback dispatcher/admin/host_guard.cpp \
 mutation tls-keys-unwritten dispatcher/http/engine.cpp \
   's/::unsetenv\("SSLKEYLOGFILE"\);//' \
   manners_test 'Manners.WritesNoKeys*'
-mutation what-is-over-stays migrations/0007_roles.sql \
+mutation what-is-over-stays migrations/0008_roles.sql \
   's/(CREATE TRIGGER webhook_outcome_changed.*?)WHEN \(OLD\.outcome NOT IN/$1WHEN (false AND OLD.outcome NOT IN/s' \
   migrations_test 'Roles.*'
-mutation suspect-calls-marked migrations/0007_roles.sql \
+mutation suspect-calls-marked migrations/0008_roles.sql \
   's/WHERE o\.enqueued_at < enqueued_before/WHERE false/' \
   restore_test '*'
 
@@ -176,6 +176,9 @@ mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
 mutation slow-addresses-yield dispatcher/http/transfer.cpp \
   's/if \(!untried_\.empty\(\)\) context_\.limit_connect\(\*this, attempts_\);//' \
   http_integration_test 'Address.ThatDoesNotConnect*'
+mutation log-unread common/log.cpp \
+  's/overrun_oldest/block/' \
+  manners_test 'Manners.WithALogThatNobodyReads*'
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'

@@ -5,7 +5,7 @@
 #                [-- arguments of ctest, such as -R store]
 #
 # TEST is a test binary, such as dispatch_test: then only those are built and run. With preset release and all tests,
-# tests/fuzz/run.sh fuzzes for two minutes afterwards, unless --no-fuzz is given.
+# tests/fuzz/run.sh fuzzes each target for a minute afterwards, two at a time, unless --no-fuzz is given.
 # Exit 0 only when all passed. Any number of clones may do this side by side.
 set -euo pipefail
 

@@ -1,5 +1,6 @@
 #include "dispatcher/admin/admin_server.h"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -7,8 +8,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
 #include <thread>
-#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "common/log.h"
 #include "dispatcher/admin/host_guard.h"
@@ -118,17 +119,33 @@ class AdminServer::Impl {
       }
       // First, so that what may fail below does not end the accepting.
       Accept();
-      if (sessions_.size() >= options_.max_connections) return;  // the socket closes as it goes
-      const auto session = std::make_shared<Session>(std::move(socket), routes_, options_.timeout,
-                                                     [this](Session* ended) { sessions_.erase(ended); });
-      sessions_.insert(session.get());
+      if (sessions_.size() >= options_.max_connections) MakeRoom();
+      const auto session = std::make_shared<Session>(
+          std::move(socket), routes_, Session::Timeouts{options_.request_timeout, options_.timeout},
+          [this](Session* ended) { std::erase(sessions_, ended); });
+      sessions_.push_back(session.get());
       session->Start();
     });
   }
 
+  // Closes one connection for the newcomer, who may be the one that asks whether the process is alive, while
+  // those that hold the connections ask nothing: the oldest of those with the least to lose. The newer half
+  // is spared: else whoever holds all connections but one could have each newcomer cut off by the next,
+  // before it has asked.
+  void MakeRoom() {
+    const auto end = sessions_.end() - static_cast<std::ptrdiff_t>(sessions_.size() / 2);
+    const auto least = std::min_element(sessions_.begin(), end, [](const Session* one, const Session* other) {
+      return one->stage() < other->stage();
+    });
+    Session* const session = *least;
+    sessions_.erase(least);
+    session->Close();
+  }
+
   const AdminOptions options_;
   const ListenAddress wanted_;
-  std::unordered_set<Session*> sessions_;  // before the loop, whose end destroys those that are left
+  // The oldest first. Before the loop, whose end destroys those that are left.
+  std::vector<Session*> sessions_;
   boost::asio::io_context loop_{1};
   tcp::acceptor acceptor_;
   const tcp::endpoint endpoint_;

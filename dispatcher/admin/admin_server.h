@@ -17,8 +17,9 @@ namespace postcall::admin {
 struct AdminOptions {
   std::string listen = "127.0.0.1:9464";      // "host:port" or "[v6]:port"; port 0 picks one
   std::optional<std::string> token;           // for the operator's page on other addresses than loopback
-  std::chrono::milliseconds timeout{10'000};  // for a whole request to arrive, and for an answer to be taken
-  std::size_t max_connections = 64;           // more are closed at once
+  std::chrono::milliseconds timeout{10'000};  // for an answer to be taken, and for the next request to begin
+  std::chrono::milliseconds request_timeout{2'000};  // for a whole request to arrive
+  std::size_t max_connections = 64;                  // at least 1; one more takes the place of another
 };
 
 // The address cannot be had: one sentence that names it, the reason and the mend.

@@ -35,11 +35,11 @@ std::optional<Answer> AnswerToBroken(const error_code& error) {
 
 }  // namespace
 
-Session::Session(boost::asio::ip::tcp::socket socket, const Routes& routes, std::chrono::milliseconds timeout,
+Session::Session(boost::asio::ip::tcp::socket socket, const Routes& routes, Timeouts timeouts,
                  std::function<void(Session*)> on_end)
     : stream_(std::move(socket)),
       routes_(routes),
-      timeout_(timeout),
+      timeouts_(timeouts),
       on_end_(std::move(on_end)),
       buffer_(kBufferLimit) {}
 
@@ -47,12 +47,26 @@ Session::~Session() { on_end_(this); }
 
 void Session::Close() { stream_.close(); }
 
+// Apart from reading it, as a client may take longer to begin a request than to send it.
+void Session::AwaitNext() {
+  stage_ = Stage::kAnswered;
+  if (buffer_.size() > 0) return Read();
+  stream_.expires_after(timeouts_.other);
+  stream_.async_read_some(buffer_.prepare(kBufferLimit),
+                          [self = shared_from_this()](const error_code& error, std::size_t size) {
+                            if (error) return;
+                            self->buffer_.commit(size);
+                            self->Read();
+                          });
+}
+
 void Session::Read() {
+  stage_ = Stage::kAsking;
   parser_.emplace();
   parser_->header_limit(kHeaderLimit);
   parser_->body_limit(kBodyLimit);
   // For the whole request: a client that drips bytes gains nothing by it.
-  stream_.expires_after(timeout_);
+  stream_.expires_after(timeouts_.request);
   http::async_read(
       stream_, buffer_, *parser_,
       [self = shared_from_this()](const error_code& error, std::size_t) { self->OnRead(error); });
@@ -80,6 +94,7 @@ void Session::OnRead(const error_code& error) {
 }
 
 void Session::Write(const Answer& answer, bool head, bool keep_alive) {
+  stage_ = Stage::kAnswering;
   Response& response = response_.emplace(static_cast<http::status>(answer.status), 11);
   response.keep_alive(keep_alive);
   response.set(http::field::content_type, {answer.content_type.data(), answer.content_type.size()});
@@ -89,12 +104,13 @@ void Session::Write(const Answer& answer, bool head, bool keep_alive) {
   response.content_length(answer.body.size());
   if (!head) response.body() = answer.body;
 
-  stream_.expires_after(timeout_);
+  // For the whole answer: a client that takes it in sips gains nothing by it either.
+  stream_.expires_after(timeouts_.other);
   http::async_write(stream_, *response_,
                     [self = shared_from_this(), keep_alive](const error_code& error, std::size_t) {
                       if (error) return;
                       if (keep_alive) {
-                        self->Read();
+                        self->AwaitNext();
                       } else {
                         self->Linger();
                       }
@@ -103,9 +119,10 @@ void Session::Write(const Answer& answer, bool head, bool keep_alive) {
 
 // Closing while the client still sends would reset the connection, and the answer might be lost to it.
 void Session::Linger() {
+  stage_ = Stage::kAnswered;
   error_code ignored;
   stream_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
-  stream_.expires_after(std::min<std::chrono::milliseconds>(timeout_, kLinger));
+  stream_.expires_after(std::min<std::chrono::milliseconds>(timeouts_.other, kLinger));
   Discard();
 }
 

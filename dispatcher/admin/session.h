@@ -21,12 +21,28 @@ namespace postcall::admin {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
+  struct Timeouts {
+    // For a whole request, from its first byte; for the first one from the start of the connection.
+    std::chrono::milliseconds request;
+    // To take an answer, and to begin the next request.
+    std::chrono::milliseconds other;
+  };
+
+  // How far it is. What is lost when it is cut off grows from one to the next.
+  enum class Stage {
+    kAsking,     // no whole request is here
+    kAnswered,   // the client has its answer; the next request has not begun
+    kAnswering,  // the client is owed some of its answer
+  };
+
   // `routes` outlives the session. `on_end` is called by the destructor.
-  Session(boost::asio::ip::tcp::socket socket, const Routes& routes, std::chrono::milliseconds timeout,
+  Session(boost::asio::ip::tcp::socket socket, const Routes& routes, Timeouts timeouts,
           std::function<void(Session*)> on_end);
   ~Session();
 
   void Start() { Read(); }
+
+  Stage stage() const { return stage_; }
 
   // Cuts the connection off. Also from another thread, once the admin thread has ended.
   void Close();
@@ -34,6 +50,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   using Response = boost::beast::http::response<boost::beast::http::string_body>;
 
+  void AwaitNext();
   void Read();
   void OnRead(const boost::beast::error_code& error);
   void Write(const Answer& answer, bool head, bool keep_alive);
@@ -42,8 +59,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   boost::beast::tcp_stream stream_;
   const Routes& routes_;
-  const std::chrono::milliseconds timeout_;
+  const Timeouts timeouts_;
   const std::function<void(Session*)> on_end_;
+  Stage stage_ = Stage::kAsking;
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   std::optional<Response> response_;

@@ -1,5 +1,9 @@
 #include "dispatcher/cli/cli.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -33,9 +37,25 @@ int RunIt(const Invocation& invocation) {
   return kFailed;
 }
 
+// What opens a descriptor later must not get one of the three that the log and others write to.
+void OpenStandardDescriptors() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
+// Ends the log. Whoever does not read it has no say in when the process ends.
+int Leaving(int code) {
+  if (!log::Close(std::chrono::milliseconds(500))) std::_Exit(code);
+  return code;
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
+  OpenStandardDescriptors();
   const auto parsed = ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), FromProcess);
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
     (leave->code == 0 ? std::cout : std::cerr << "postcall-dispatcher: ")
@@ -45,10 +65,10 @@ int Main(int argc, char** argv) {
   const Invocation& invocation = std::get<Invocation>(parsed);
   log::Configure(invocation.options.log_level, invocation.options.log_format);
   try {
-    return RunIt(invocation);
+    return Leaving(RunIt(invocation));
   } catch (const std::exception& error) {
     log::Error("the command failed", {{"error", error.what()}});
-    return kFailed;
+    return Leaving(kFailed);
   }
 }
 

@@ -29,14 +29,22 @@ constexpr int kBadConfiguration = 2;
 
 constexpr auto kStuckAfter = std::chrono::seconds(30);  // CONTRACT §8, /healthz
 
-// SIGTERM and SIGINT reach only the thread that waits for them; threads inherit the mask.
+// So long whoever reads standard error has for the outcomes that only it can still take.
+constexpr auto kPrintWithin = std::chrono::milliseconds(500);
+
+// The signals to stop reach only the thread that waits for them; threads inherit the mask. A terminal that is
+// closed (SIGHUP) is one, unless nohup had it ignored. The others that end a process and mean nothing here do
+// not end deliveries.
 sigset_t BlockStopSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  struct sigaction hangup {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int meaningless : {SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(meaningless, SIG_IGN);
   return signals;
 }
 
@@ -81,7 +89,7 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
 
 // The outcome of a delivery that the database was not there to take: the last place to say it is standard
 // error.
-void PrintUnrecorded(const store::Finished& finished) {
+bool PrintUnrecorded(const store::Finished& finished, SteadyTime by) {
   nlohmann::ordered_json line;
   line["event"] = "unrecorded outcome";
   line["id"] = finished.key.id.get();
@@ -94,7 +102,7 @@ void PrintUnrecorded(const store::Finished& finished) {
   if (finished.result.http_status) line["http_status"] = *finished.result.http_status;
   if (!finished.result.error.empty()) line["error"] = finished.result.error;
   line["total_ms"] = finished.result.times.total;
-  std::cerr << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  return log::Print(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), by);
 }
 
 admin::Health HealthOf(const dispatch::Dispatcher& dispatcher) {
@@ -179,7 +187,10 @@ int RunCommand(const Options& options) {
   log::Info("stopping: no more claims, waiting for what is in flight", {{"signal", strsignal(signal)}});
   const std::vector<store::Finished> unrecorded = dispatcher->Stop();
   admin->Stop();
-  for (const store::Finished& finished : unrecorded) PrintUnrecorded(finished);
+  const SteadyTime by = Steady::now() + kPrintWithin;
+  for (const store::Finished& finished : unrecorded) {
+    if (!PrintUnrecorded(finished, by)) break;
+  }
   if (!unrecorded.empty()) return 1;
   log::Info("stopped");
   return 0;

@@ -14,6 +14,7 @@ namespace postcall::dispatch {
 namespace {
 
 using metrics::Operation;
+using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -34,6 +35,8 @@ Housekeeper::Housekeeper(const store::DatabaseOptions& database, DispatcherId di
   // Partitions first: without today's, nothing can be claimed.
   chores_ = {
       {"keep partitions", Operation::kPartitions, minutes(10), [this] { KeepPartitions(); }},
+      {"make calls due whose analysis is written", Operation::kSweep, milliseconds(250),
+       [this] { store::ReleaseHinted(session_); }},
       {"make calls due whose analysis came", Operation::kSweep, seconds(1),
        [this] { store::ReleaseAnalysed(session_); }},
       {"watch the other dispatchers", Operation::kSweep, seconds(5), [this] { WatchOthers(); }},

@@ -7,8 +7,10 @@
 namespace postcall::dispatch {
 namespace {
 
-// Agents whose parsed settings are remembered.
+// Agents whose parsed settings are remembered, and the bytes of their texts together. What they were parsed
+// into takes about as much again.
 constexpr std::size_t kMaxDestinations = 20'000;
+constexpr std::size_t kMaxRememberedBytes = std::size_t{32} << 20;
 
 }  // namespace
 
@@ -83,17 +85,34 @@ store::Finish Intake::FinishInClaim(const store::Candidate& candidate, Outcome o
 }
 
 // Settings are parsed when they are new or have changed, not for each call.
-std::shared_ptr<const Destination> Intake::DestinationOf(const AgentId& agent, std::string_view settings) {
-  if (destinations_.size() >= kMaxDestinations) destinations_.clear();
-  Parsed& parsed = destinations_[agent];
-  if (!parsed.destination || parsed.text != settings) {
-    auto destination = std::make_shared<Destination>();
-    destination->settings = ParseAgentSettings(settings);
-    if (const auto* target = std::get_if<Target>(&destination->settings))
-      destination->endpoint = target->url.Endpoint();
-    parsed = {std::string(settings), std::move(destination)};
+std::shared_ptr<const Destination> Intake::DestinationOf(const AgentId& agent,
+                                                         const store::SettingsAsRead& settings) {
+  const auto found = destinations_.find(agent);
+  if (found != destinations_.end() && found->second.text == settings.json && !settings.json.empty())
+    return found->second.destination;
+
+  auto destination = std::make_shared<Destination>();
+  if (settings.bytes > kMaxAgentSettingsBytes) {
+    destination->settings = TooLargeAgentSettings(settings.bytes);
+    return destination;  // not remembered: all that are too large have the same text, none
   }
-  return parsed.destination;
+  destination->settings = ParseAgentSettings(settings.json);
+  if (const auto* target = std::get_if<Target>(&destination->settings))
+    destination->endpoint = target->url.Endpoint();
+  Remember(agent, settings.json, destination);
+  return destination;
+}
+
+void Intake::Remember(const AgentId& agent, std::string_view text,
+                      std::shared_ptr<const Destination> destination) {
+  if (destinations_.size() >= kMaxDestinations || remembered_bytes_ + text.size() > kMaxRememberedBytes) {
+    destinations_.clear();
+    remembered_bytes_ = 0;
+  }
+  Parsed& parsed = destinations_[agent];
+  remembered_bytes_ += text.size();
+  remembered_bytes_ -= parsed.text.size();
+  parsed = {std::string(text), std::move(destination)};
 }
 
 Intake::Taken Intake::Take(const store::Claimed& claimed) {

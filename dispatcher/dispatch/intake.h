@@ -47,7 +47,9 @@ class Intake {
   void ForgetAdmitted();
   store::Finish FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
                               std::string error);
-  std::shared_ptr<const Destination> DestinationOf(const AgentId& agent, std::string_view settings);
+  std::shared_ptr<const Destination> DestinationOf(const AgentId& agent,
+                                                   const store::SettingsAsRead& settings);
+  void Remember(const AgentId& agent, std::string_view text, std::shared_ptr<const Destination> destination);
 
   Admission& admission_;
   HeldDeliveries& held_;
@@ -62,6 +64,7 @@ class Intake {
     std::shared_ptr<const Destination> destination;
   };
   std::unordered_map<AgentId, Parsed> destinations_;
+  std::size_t remembered_bytes_ = 0;  // of their texts
 };
 
 }  // namespace postcall::dispatch

@@ -27,6 +27,12 @@ struct ClaimLimits {
   std::int64_t max_bytes = std::int64_t{64} << 20;    // of call data read at once; the first row always comes
 };
 
+// What is used of an agent's settings: its URL, headers and secrets.
+struct SettingsAsRead {
+  std::string_view json;   // all else left out; empty when too large
+  std::int64_t bytes = 0;  // above kMaxAgentSettingsBytes: too large, and not fetched
+};
+
 // A due row, locked by this claim. Views are valid during the judge's call only.
 struct Candidate {
   DeliveryId id;
@@ -35,9 +41,9 @@ struct Candidate {
   Cause cause = Cause::kCompletion;
   DatabaseTime enqueued_at;
   DatabaseTime due_at;
-  int returns = 0;                             // how often it was given back
-  const std::string_view* settings = nullptr;  // JSON text; none: the agent is gone
-  const Call* call = nullptr;                  // for `decide` only; none: the call is gone
+  int returns = 0;                           // how often it was given back
+  const SettingsAsRead* settings = nullptr;  // none: the agent is gone
+  const Call* call = nullptr;                // for `decide` only; none: the call is gone
 };
 
 struct Leave {};    // stays in the outbox, free for others once the claim is over

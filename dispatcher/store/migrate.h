@@ -22,7 +22,7 @@ struct Migrated {
   std::string schema;                // where the dispatcher's tables are
   bool own_tables = false;
   int days_ahead = 0;  // for which the log has partitions; -1: not even for today
-  // Statements about the two group roles (0007) that this role may not do and another must. Looked for only
+  // Statements about the two group roles (0008) that this role may not do and another must. Looked for only
   // when something was applied.
   std::vector<std::string> left_to_others;
 };

@@ -5,6 +5,7 @@
 
 #include "dispatcher/store/array_literal.h"
 #include "dispatcher/store/database_value.h"
+#include "schema/agent_settings.h"
 
 namespace postcall::store {
 namespace {
@@ -42,10 +43,26 @@ constexpr const char* kReadCalls = R"sql(
      ORDER BY position
 )sql";
 
+// A key that is missing, and each in what is no object, is left out; JSON null and any other type stay as
+// they are, for ParseAgentSettings to judge. OFFSET 0 keeps each step from being done again for each use of
+// it: the whole document is decompressed once. What is too large as stored is not even made into text.
 constexpr const char* kReadSettings = R"sql(
-    SELECT id, coalesce(settings, '{}')::text AS settings
-      FROM webhook_agents
-     WHERE id = ANY ($1::text[])
+    SELECT agent.id,
+           CASE WHEN octet_length(text.json) <= $2::bigint THEN text.json END AS json,
+           coalesce(octet_length(text.json), stored.bytes) AS bytes
+      FROM (SELECT id, settings -> 'webhooks' AS webhooks
+              FROM webhook_agents
+             WHERE id = ANY ($1::text[])
+            OFFSET 0) AS agent
+     CROSS JOIN LATERAL (SELECT webhooks -> 'secret' AS secret, webhooks -> 'headers' AS headers,
+                                webhooks -> 'postCall' AS post_call OFFSET 0) AS used
+     CROSS JOIN LATERAL (SELECT coalesce(pg_column_size(secret), 0) + coalesce(pg_column_size(headers), 0)
+                                + coalesce(pg_column_size(post_call), 0) AS bytes OFFSET 0) AS stored
+     CROSS JOIN LATERAL (SELECT CASE WHEN stored.bytes <= $2::bigint THEN
+                                  '{"webhooks": {' || concat_ws(', ', '"secret": ' || secret::text,
+                                                                '"headers": ' || headers::text,
+                                                                '"postCall": ' || post_call::text) || '}}'
+                                END AS json OFFSET 0) AS text
 )sql";
 
 // None when the call is gone.
@@ -78,11 +95,13 @@ AgentSettingsText::AgentSettingsText(Transaction& transaction, const std::vector
   for (const Candidate& candidate : candidates) {
     if (seen.insert(candidate.agent_id).second) ids.Add(candidate.agent_id);
   }
-  rows_ = transaction.ExecPrepared(kReadSettings, std::move(ids).Close());
-  for (const pqxx::row& row : rows_) settings_.emplace(TextOf(row[0]), TextOf(row[1]));
+  rows_ = transaction.ExecPrepared(kReadSettings, std::move(ids).Close(), kMaxAgentSettingsBytes);
+  for (const pqxx::row& row : rows_) {
+    settings_.emplace(TextOf(row[0]), SettingsAsRead{TextOf(row[1]), row[2].as<std::int64_t>()});
+  }
 }
 
-const std::string_view* AgentSettingsText::of(std::string_view agent_id) const {
+const SettingsAsRead* AgentSettingsText::of(std::string_view agent_id) const {
   const auto found = settings_.find(agent_id);
   return found == settings_.end() ? nullptr : &found->second;
 }

@@ -16,17 +16,18 @@
 
 namespace postcall::store {
 
-// The settings of the candidates' agents, as JSON text.
+// What is used of the settings of the candidates' agents. The rest stays in the database: a prompt in them
+// may be larger than all calls of a claim.
 class AgentSettingsText {
  public:
   AgentSettingsText(Transaction& transaction, const std::vector<Candidate>& candidates);
 
   // None: the agent is gone. Valid as long as this is.
-  const std::string_view* of(std::string_view agent_id) const;
+  const SettingsAsRead* of(std::string_view agent_id) const;
 
  private:
   pqxx::result rows_;  // what the views below look into
-  std::unordered_map<std::string_view, std::string_view> settings_;
+  std::unordered_map<std::string_view, SettingsAsRead> settings_;
 };
 
 // The calls of the candidates, in their order.

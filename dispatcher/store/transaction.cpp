@@ -17,10 +17,12 @@ namespace {
 // idle_in_transaction_session_timeout frees the locks of a dispatcher whose machine vanished.
 // JIT takes a tenth of a second to compile what runs for milliseconds.
 // With synchronous_commit off, a crash of the server forgets claims whose calls were sent already.
+// With array_nulls off, the NULLs of a batch would be texts.
 constexpr const char* kSettings = R"sql(
     SET LOCAL lock_timeout = '3s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SET LOCAL jit = off;
+    SET LOCAL array_nulls = on;
     SELECT set_config('synchronous_commit', 'on', true)
      WHERE current_setting('synchronous_commit') = 'off';
 )sql";

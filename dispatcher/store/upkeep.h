@@ -6,6 +6,8 @@
 
 namespace postcall::store {
 
+// Makes calls due whose analysis was committed while they waited. Returns how many.
+int ReleaseHinted(Session& session);
 // Makes calls due whose analysis was committed while they were being completed. Returns how many.
 int ReleaseAnalysed(Session& session);
 

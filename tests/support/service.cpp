@@ -119,6 +119,7 @@ bool Service::HasEnded() {
   int status = 0;
   if (!exit_code_ && ::waitpid(pid_, &status, WNOHANG) == pid_) {
     exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    changed_.notify_all();
   }
   return exit_code_.has_value();
 }
@@ -128,10 +129,17 @@ void Service::Read(int fd, std::string& into) {
   while (true) {
     const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count <= 0) return;
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     into.append(buffer.data(), static_cast<std::size_t>(count));
     changed_.notify_all();
+    changed_.wait(lock, [&] { return &into != &log_ || reads_log_ || exit_code_; });
   }
+}
+
+void Service::ReadLog(bool wanted) {
+  const std::lock_guard lock(mutex_);
+  reads_log_ = wanted;
+  changed_.notify_all();
 }
 
 std::string Service::log() const {

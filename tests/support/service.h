@@ -52,6 +52,9 @@ class Service {
   std::string output() const;
   bool WaitForLog(const std::string& text, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
+  // From now on nobody reads standard error, or somebody does again.
+  void ReadLog(bool wanted);
+
   // GET from the admin port, which the log names. `host` replaces the Host header.
   HttpAnswer Get(const std::string& path, const std::string& host = "") const;
   // A sample of /metrics, by its full name with labels; none when it is not there.
@@ -75,6 +78,7 @@ class Service {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::string log_;
+  bool reads_log_ = true;
   std::string output_;
   FileDescriptor log_pipe_;
   FileDescriptor output_pipe_;

@@ -2,6 +2,7 @@
 // up nobody.
 #include <openssl/evp.h>
 
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -15,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_literals;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string Md5(const std::string& text) {
@@ -25,6 +27,15 @@ std::string Md5(const std::string& text) {
   std::string hex;
   for (unsigned i = 0; i < size; ++i) (hex += kDigits[digest[i] >> 4]) += kDigits[digest[i] & 15];
   return hex;
+}
+
+// The most memory that it ever had, in KiB.
+long MostMemory(const Service& service) {
+  std::ifstream status("/proc/" + std::to_string(service.pid()) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6));
+  }
+  return -1;
 }
 
 class BadInput : public SystemTest {
@@ -221,6 +232,37 @@ TEST_F(BadInput, AnAnalysisOf50MbIsSentWholeAndHoldsUpNobody) {
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'large'"
                             " AND finished_at > due_at + interval '5 s'"),
             "0");
+}
+
+// A voice agent's prompt stands in its settings too, and a document of jsonb may have 250 MB.
+TEST_F(BadInput, LargeSettingsAreNotHeldAndHoldUpNobody) {
+  const auto add = [this](const std::string& agent, const std::string& more,
+                          const std::string& webhooks_more) {
+    platform_.Query("INSERT INTO agents VALUES ('" + agent + "', '" + agent + "', jsonb_build_object(" +
+                    more + "'webhooks', jsonb_build_object(" + webhooks_more + "'postCall', '" +
+                    endpoint_.Url("/hook") + "')))");
+  };
+  const std::string large = "repeat('x', 50000000), ";
+  add("prompt", "'prompt', " + large, "");
+  add("other-member", "", "'more', " + large);
+  add("headers", "", "'headers', jsonb_build_object('X-A', repeat('x', 50000000)), ");
+  add("healthy", "", "");
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  for (int i = 0; i < 5; ++i) {
+    const std::string part = std::to_string(i) + "-";
+    for (const std::string agent : {"prompt", "other-member", "headers"})
+      platform_.CompleteCalls(agent, agent + part, 1);
+    platform_.CompleteCalls("healthy", "healthy" + part, 5);
+  }
+  ExpectTheOracleIsContent({}, {&service});
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 35}, {"invalid_url", 5}}));
+  EXPECT_THAT(platform_.Value("SELECT DISTINCT error FROM webhook_deliveries WHERE agent_id = 'headers'"),
+              AllOf(HasSubstr("50000"), HasSubstr("262144"), HasSubstr("shorten")));
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'healthy'"
+                            " AND finished_at > due_at + interval '5 s'"),
+            "0");
+  EXPECT_LT(MostMemory(service), 45'000) << "KiB: less than any of the three documents";
 }
 
 TEST_F(BadInput, ARecordThatTheDatabaseRefusesIsWrittenWithoutItsTextAndHoldsUpNobody) {

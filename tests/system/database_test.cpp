@@ -53,6 +53,26 @@ TEST_F(Database, CrashesAndRecoversUnderLoad) {
   ExpectAllDelivered({&first, &second});
 }
 
+// Of a database that has served others for years. A session has them from its beginning.
+TEST_F(Database, HasSettingsOfItsOwn) {
+  CompleteCalls("call-", 100);
+  const std::string name = platform_.Value("SELECT quote_ident(current_database())");
+  for (const std::string setting :
+       {"array_nulls = off", "bytea_output = escape", "DateStyle = 'German'", "extra_float_digits = 0",
+        "default_transaction_isolation = serializable", "default_transaction_deferrable = on",
+        "IntervalStyle = sql_standard", "standard_conforming_strings = off", "TimeZone = 'Asia/Kathmandu'",
+        "client_encoding = 'LATIN1'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'",
+        "search_path = pg_catalog, public", "row_security = off", "synchronous_commit = off",
+        "enable_indexscan = off", "plan_cache_mode = force_generic_plan"}) {
+    platform_.Query("ALTER DATABASE " + name + " SET " + setting);
+  }
+  const Service service(Run());
+  EXPECT_TRUE(
+      platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'", "100"));
+  platform_.Query("ALTER DATABASE " + name + " RESET ALL");  // or whoever looks now would have them, too
+  ExpectAllDelivered({&service});
+}
+
 TEST_F(Database, TerminatesConnectionsAgainAndAgain) {
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());

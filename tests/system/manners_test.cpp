@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+using Counts = std::map<std::string, int>;
+
 class Manners : public SystemTest {
  protected:
   // Outcomes that could not be recorded and went to the log instead.
@@ -67,7 +69,7 @@ TEST_F(Manners, OutcomesOutliveADatabaseThatGoesAway) {
   ASSERT_TRUE(service.WaitUntilReady());
   Platform platform(url);
   EXPECT_TRUE(platform.WaitUntilSettled());
-  EXPECT_EQ(platform.Outcomes(), (std::map<std::string, int>{{"delivered", 20}}));
+  EXPECT_EQ(platform.Outcomes(), (Counts{{"delivered", 20}}));
 }
 
 TEST_F(Manners, StoppedWithoutADatabaseItPrintsEachOutcomeAndFails) {
@@ -134,6 +136,42 @@ TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 }
 
+// A terminal that is held, a log driver that hangs, a full disk behind a pipe.
+TEST_F(Manners, WithALogThatNobodyReadsDeliversAndStopsAllTheSame) {
+  endpoint_.On("/refusal", Respond(500));
+  platform_.AddAgent("refusing", endpoint_.Url("/refusal"));
+  platform_.AddAgent("agent", endpoint_.Url("/ok"));
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  service.ReadLog(false);
+  platform_.CompleteCalls("refusing", "refused-", 6000);  // each is a line; more than may wait
+  ASSERT_TRUE(platform_.WaitUntilSettled(60s));
+  platform_.CompleteCalls("agent", "call-", 50);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 50}, {"rejected", 6000}}));
+  service.ReadLog(true);
+  EXPECT_TRUE(service.WaitForLog("lines of this log were dropped"));
+  service.ReadLog(false);
+  platform_.CompleteCalls("refusing", "refused-too-", 1000);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(5s), 0);
+  ExpectTheOracleIsContent({}, {});
+}
+
+TEST_F(Manners, OfATerminalThatIsClosedAreThoseOfAStop) {
+  endpoint_.On("/slow", Wait(1s) + Respond(200));
+  platform_.AddAgent("agent", endpoint_.Url("/slow"));
+  Service service(Run());
+  platform_.CompleteCalls("agent", "call-", 5);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(5));
+  service.Signal(SIGUSR1);
+  service.Signal(SIGUSR2);
+  service.Signal(SIGHUP);
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 5}}));
+}
+
 // A lock that somebody else holds is no outage: no probe takes the service out, and no alert rings.
 TEST_F(Manners, StaysReadyWhileALockIsHeld) {
   Service service(Run());
@@ -190,7 +228,7 @@ TEST_F(Manners, WritesNoKeysOfTlsSessionsWhateverTheEnvironmentSays) {
   platform_.AddAgent("agent", tls.Url("/ok"));
   platform_.CompleteCalls("agent", "call-", 1);
   ASSERT_TRUE(platform_.WaitUntilSettled());
-  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
+  EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 1}}));
   EXPECT_FALSE(std::filesystem::exists(keys));
 }
 
@@ -208,7 +246,7 @@ TEST_F(Manners, ALargeSignedBodyMakesNobodyWait) {
       "INSERT INTO call_analysis (call_id, summary) VALUES ('large', repeat('x', 40 * 1000 * 1000))");
   platform_.Query("UPDATE calls SET status = 'completed'");
   ASSERT_TRUE(platform_.WaitUntilSettled());
-  ASSERT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
+  ASSERT_EQ(platform_.Outcomes(), (Counts{{"delivered", 1}}));
   const std::string signature = endpoint_.ledger().Requests()[0].Header("webhook-signature").value();
   EXPECT_EQ(Count(signature, "v1,"), 16);
   EXPECT_EQ(service.Metric(R"(postcall_loop_lag_seconds_bucket{le="0.25"})"),

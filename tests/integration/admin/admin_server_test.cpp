@@ -33,23 +33,6 @@ class AdminServerTest : public ::testing::Test {
     return HttpClient(server_->address()).Get(target, host);
   }
 
-  // The server closes what is beyond its limit at once, so the first answer on a new connection tells.
-  bool Serves() {
-    try {
-      return Get("/healthz").status == 200;
-    } catch (const std::runtime_error&) {
-      return false;
-    }
-  }
-
-  bool ServesSoon() {
-    const SteadyTime give_up = Steady::now() + seconds(20);
-    while (Steady::now() < give_up) {
-      if (Serves()) return true;
-    }
-    return false;
-  }
-
   AdminOptions options_;
   std::function<std::string()> metrics_ = [] { return std::string("postcall_in_flight 3\n"); };
   std::function<Health()> health_ = [] { return Health{}; };
@@ -252,7 +235,7 @@ TEST_F(AdminServerTest, WhatIsNotHttpIsRefused) {
 }
 
 TEST_F(AdminServerTest, ClientThatDripsItsRequestIsCutOffWhileOthersAreServed) {
-  options_.timeout = milliseconds(300);
+  options_.request_timeout = milliseconds(300);
   Start();
   HttpClient slow(server_->address());
   const SteadyTime start = Steady::now();
@@ -269,36 +252,22 @@ TEST_F(AdminServerTest, ClientThatDripsItsRequestIsCutOffWhileOthersAreServed) {
 TEST_F(AdminServerTest, IdleConnectionIsClosedAfterTheTimeout) {
   options_.timeout = milliseconds(200);
   Start();
-  HttpClient silent(server_->address());
   HttpClient idle(server_->address());
   EXPECT_EQ(idle.Get("/metrics").status, 200);
-  EXPECT_TRUE(silent.ClosedByServer());
   EXPECT_TRUE(idle.ClosedByServer());
 }
 
 TEST_F(AdminServerTest, ClientThatDoesNotReadItsAnswerIsCutOff) {
   options_.timeout = milliseconds(200);
-  options_.max_connections = 1;
   metrics_ = [] { return std::string(64 << 20, 'x'); };
   Start();
   HttpClient lazy(server_->address());
   lazy.Send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  // The only connection there is becomes free.
-  EXPECT_TRUE(ServesSoon());
+  // Sending fails once the server has closed and said so.
+  const SteadyTime give_up = Steady::now() + seconds(20);
+  while (lazy.Send("x") && Steady::now() < give_up) EXPECT_EQ(Get("/healthz").status, 200);
+  EXPECT_LT(Steady::now(), give_up);
   EXPECT_THROW(lazy.Receive(), std::runtime_error);
-}
-
-TEST_F(AdminServerTest, ConnectionsBeyondTheLimitAreClosedAndFreedOnesAreUsedAgain) {
-  Start();
-  std::vector<std::unique_ptr<HttpClient>> clients;
-  for (int i = 0; i < 64; ++i) {
-    clients.push_back(std::make_unique<HttpClient>(server_->address()));
-    ASSERT_EQ(clients.back()->Get("/healthz").status, 200) << i;
-  }
-  EXPECT_TRUE(HttpClient(server_->address()).ClosedByServer());
-  EXPECT_EQ(clients.front()->Get("/healthz").status, 200);
-  clients.pop_back();
-  EXPECT_TRUE(ServesSoon());
 }
 
 TEST_F(AdminServerTest, ServesManyScrapersAtOnce) {

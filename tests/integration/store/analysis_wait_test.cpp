@@ -29,6 +29,7 @@ class AnalysisWait : public PlatformDatabase {
         "  FROM webhook_outbox WHERE call_id = " +
         Quote(call));
   }
+  int ReleaseHinted() { return db_.Number("SELECT webhook_release_hinted()"); }
   int Release() { return db_.Number("SELECT webhook_release_analysed()"); }
   // In a second in which it is not this call's turn.
   int ReleaseOutOfTurn(const std::string& call) {
@@ -75,7 +76,38 @@ TEST_F(AnalysisWait, LetsACallThroughWhoseAnalysisIsOfTheSameTransaction) {
 TEST_F(AnalysisWait, EndsWhenTheAnalysisIsWritten) {
   Complete("c");
   db_.Run(InsertAnalysis("c"));
+  EXPECT_EQ(ReleaseHinted(), 1);
   EXPECT_TRUE(IsDue("c"));
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_analysis_hints"), 0);
+}
+
+// A platform with tables of its own says so when there will be none.
+TEST_F(AnalysisWait, EndsWhenThePlatformSaysSoThoughThereIsNone) {
+  Complete("c");
+  db_.Run("SELECT webhook_analysis_ready('c')");
+  EXPECT_EQ(ReleaseHinted(), 1);
+  EXPECT_TRUE(IsDue("c"));
+}
+
+// One that takes long or never ends, such as a prepared one, keeps nobody from claiming the call in time.
+TEST_F(AnalysisWait, HoldsNoRowWhileTheAnalysisIsNotCommitted) {
+  Complete("c");
+  Client analyst(url_);
+  analyst.Run("BEGIN; " + InsertAnalysis("c"));
+  EXPECT_EQ(ReleaseHinted(), 0);
+  db_.Run("BEGIN");
+  EXPECT_EQ(db_.Value("SELECT call_id FROM webhook_outbox FOR UPDATE SKIP LOCKED"), "c");
+  db_.Run("COMMIT");
+  analyst.Run("COMMIT");
+  EXPECT_EQ(ReleaseHinted(), 1);
+  EXPECT_TRUE(IsDue("c"));
+}
+
+TEST_F(AnalysisWait, LeavesNoHintOfACallThatDoesNotWait) {
+  db_.Run("RESET postcall.analysis_wait");
+  Complete("c");
+  db_.Run(InsertAnalysis("c"));
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_analysis_hints"), 0);
 }
 
 TEST_F(AnalysisWait, EndsWhenAnEmptyAnalysisIsFilled) {
@@ -84,6 +116,7 @@ TEST_F(AnalysisWait, EndsWhenAnEmptyAnalysisIsFilled) {
   SetStatus("c", "completed");
   EXPECT_TRUE(Waits("c"));
   db_.Run("UPDATE call_analysis SET score = 85");
+  EXPECT_EQ(ReleaseHinted(), 1);
   EXPECT_TRUE(IsDue("c"));
 }
 

@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 class Migrations : public ::testing::Test {
  protected:
-  static constexpr int kCount = 7;
+  static constexpr int kCount = 8;
 
   store::DatabaseOptions Options() const { return {.url = url_, .application_name = "test"}; }
   // With the rights and the search path of another role.
@@ -117,15 +117,15 @@ TEST_F(Migrations, TellTheirStatus) {
 
   ASSERT_TRUE(Migrate(Options()));
   db_.Run("INSERT INTO webhook_migrations VALUES (99, 'of_the_future', now(), 1)");
-  db_.Run("DELETE FROM webhook_migrations WHERE version = 7");
+  db_.Run("DELETE FROM webhook_migrations WHERE version = " + std::to_string(kCount));
   status = store::ReadDatabaseStatus(Options());
   EXPECT_EQ(status.schema, "public");
   EXPECT_EQ(status.compatibility, migrations::kCompatibility);
   ASSERT_EQ(status.migrations.size(), kCount + 1);
   EXPECT_EQ(status.migrations[0].state, store::MigrationState::kApplied);
   EXPECT_FALSE(status.migrations[0].applied_at.empty());
-  EXPECT_EQ(status.migrations[6].state, store::MigrationState::kPending);
-  EXPECT_EQ(status.migrations[7].state, store::MigrationState::kUnknown);
+  EXPECT_EQ(status.migrations[kCount - 1].state, store::MigrationState::kPending);
+  EXPECT_EQ(status.migrations[kCount].state, store::MigrationState::kUnknown);
 }
 
 TEST_F(Migrations, RefuseADatabaseThatDemandsANewerBinary) {
@@ -342,6 +342,7 @@ TEST_F(OwnTables, EnqueueByTheTwoFunctions) {
             "s true");
   EXPECT_EQ(db_.Value("SELECT string_agg(call_id, ',' ORDER BY call_id) FROM webhook_declined"), "o,p");
   db_.Run("BEGIN; UPDATE sessions SET notes = 'fine'; SELECT webhook_analysis_ready('s'); COMMIT");
+  EXPECT_EQ(db_.Number("SELECT webhook_release_hinted()"), 1);
   EXPECT_FALSE(db_.True("SELECT awaits_analysis FROM webhook_outbox"));
 }
 

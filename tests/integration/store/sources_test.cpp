@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "dispatcher/store/claim.h"
+#include "schema/agent_settings.h"
 #include "tests/integration/store/store_test.h"
 
 namespace postcall::store {
@@ -9,6 +10,19 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
+
+// What ParseAgentSettings says, in a word or a sentence.
+std::string Judged(std::string_view settings) {
+  const AgentSettings parsed = ParseAgentSettings(settings);
+  if (std::holds_alternative<NoTarget>(parsed)) return "nothing to send";
+  if (const auto* invalid = std::get_if<InvalidTarget>(&parsed))
+    return invalid->url_for_log + ": " + invalid->error;
+  const auto& target = std::get<Target>(parsed);
+  std::string text = "to " + target.url_for_log;
+  for (const Header& header : target.headers) text += ", " + header.name + ": " + header.value;
+  for (const Secret& secret : target.secrets) text += ", " + secret.key;
+  return text;
+}
 
 class ClaimSources : public StoreTest {
  protected:
@@ -64,11 +78,110 @@ TEST_F(ClaimSources, AreTheCallWithItsDetailsAndAnalysis) {
     EXPECT_EQ(call.analysis.interests_and_needs, R"({"n": 123456789012345678901234567890})");
     EXPECT_EQ(call.analysis.action_items, "null");
     EXPECT_EQ(call.analysis.sentiment, std::nullopt);
-    EXPECT_EQ(*candidate.settings,
+    EXPECT_EQ(candidate.settings->json,
               R"({"webhooks": {"secret": "s\"\\é", "postCall": "https://example.com"}})");
     return Send{""};
   });
   EXPECT_EQ(shown, 1);
+}
+
+// A voice agent's prompt is in its settings too.
+TEST_F(ClaimSources, AreOfTheSettingsOnlyWhatIsUsed) {
+  AddAgent("agent", R"({"webhooks": {"postCall": "https://example.com", "headers": {"X-A": ""}}})");
+  Query(
+      "UPDATE agents SET settings = jsonb_set(settings || jsonb_build_object('prompt', repeat('x', 1000000)),"
+      " '{webhooks,more}', to_jsonb(repeat('x', 1000000)))");
+  AddCalls("agent", 1, "a");
+  ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
+    EXPECT_EQ(candidate.settings->json.substr(0, 1000),
+              R"({"webhooks": {"headers": {"X-A": ""}, "postCall": "https://example.com"}})");
+    return Send{""};
+  });
+  EXPECT_EQ(Log("in_flight"), 1);
+}
+
+// The text for the judge, by ParseAgentSettings: what it says is as if it had seen the whole document.
+TEST_F(ClaimSources, LetSettingsOfEveryShapeBeJudgedAsTheWholeDocument) {
+  std::vector<std::string> documents = {
+      "5", "true", "null", R"("webhooks")", "[]", R"(["webhooks", {"postCall": "https://h"}])", "{}"};
+  for (const char* webhooks : {"null", "5", "true", R"("postCall")", R"(["postCall"])", "{}",
+                               R"([{"postCall": "https://h"}])", R"({"headers": {"X": "1"}, "secret": 5})"}) {
+    documents.push_back(R"({"webhooks": )" + std::string(webhooks) + "}");
+  }
+  for (const char* value :
+       {"null", "5", "1e400", "true", "{}", "[]", R"("")", R"(" ")", R"("https://h/\u00e9\"")",
+        R"({"X": null})", R"({"X": 1e400})", R"({"X": "1", "x": "\u0001"})", R"({"Host": ""})",
+        R"("whsec_Zm9v")", R"(["whsec_Zm9v", null])", R"(["whsec_Zm9v", "YmFy"])"}) {
+    documents.push_back(R"({"n": 1e400, "webhooks": {"postCall": )" + std::string(value) + "}}");
+    for (const char* key : {"headers", "secret", "HEADERS", "more"}) {
+      documents.push_back(R"({"webhooks": {"postCall": "https://h", ")" + std::string(key) + R"(": )" +
+                          value + "}}");
+    }
+  }
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    AddAgent("a" + std::to_string(i), documents[i]);
+    Query("INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at) VALUES ('" +
+          std::to_string(i) + "', 'a" + std::to_string(i) + "', 'test', now(), now())");
+  }
+  std::size_t shown = 0;
+  const int many = static_cast<int>(documents.size());
+  ClaimWith(Limits(many, many), [&](const Candidate& candidate) -> Verdict {
+    ++shown;
+    const std::string& document = documents.at(std::stoul(std::string(candidate.call_id)));
+    EXPECT_EQ(Judged(candidate.settings->json), Judged(document)) << document;
+    return Leave{};
+  });
+  EXPECT_EQ(shown, documents.size());
+}
+
+TEST_F(ClaimSources, ShowNoSettingsThatAreTooLargeButTellTheirSize) {
+  const std::map<std::string, std::string> large = {
+      {"url", "'postCall', repeat('a', 262144)"},
+      {"header", "'postCall', 'https://h', 'headers', jsonb_build_object('X', repeat('a', 262144))"},
+      {"secrets",
+       "'postCall', 'https://h', 'secret', (SELECT jsonb_agg(n) FROM generate_series(1, 50000) n)"},
+      {"escapes", "'postCall', 'https://h', 'headers', jsonb_build_object('X', repeat(E'\\x01', 50000))"}};
+  for (const auto& [agent, members] : large) {
+    Query("INSERT INTO agents VALUES ('" + agent +
+          "', '', jsonb_build_object('webhooks', jsonb_build_object(" + members + ")))");
+    AddCalls(agent, 1, agent);
+  }
+  int shown = 0;
+  ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
+    ++shown;
+    EXPECT_EQ(candidate.settings->json, "") << candidate.agent_id;
+    EXPECT_GT(candidate.settings->bytes, kMaxAgentSettingsBytes) << candidate.agent_id;
+    EXPECT_LT(candidate.settings->bytes, 1'000'000) << candidate.agent_id;
+    return Leave{};
+  });
+  EXPECT_EQ(shown, 4);
+}
+
+// Nothing that can be used is too large.
+TEST_F(ClaimSources, AreTheLargestSettingsThatCanBeUsed) {
+  AddAgent("agent");
+  Query(
+      "UPDATE agents SET settings = jsonb_build_object('webhooks', jsonb_build_object("
+      " 'postCall', rpad('https://h/', 8192, '\"'), 'secret', array_fill(repeat('AAAA', 1024), ARRAY[16]),"
+      " 'headers', jsonb_build_object('X', repeat('\"', 65536 - 5))))");
+  AddCalls("agent", 1, "a");
+  ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
+    const AgentSettings parsed = ParseAgentSettings(candidate.settings->json);
+    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Judged(candidate.settings->json);
+    return Send{""};
+  });
+  Query(
+      "UPDATE agents SET settings = jsonb_set(settings, '{webhooks,headers}',"
+      " (SELECT jsonb_object_agg(chr(97 + n / 676) || chr(97 + n / 26 % 26) || chr(97 + n % 26), '')"
+      "    FROM generate_series(0, 9361) AS n))");
+  AddCalls("agent", 1, "b");
+  ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
+    const AgentSettings parsed = ParseAgentSettings(candidate.settings->json);
+    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Judged(candidate.settings->json);
+    EXPECT_LE(candidate.settings->bytes, kMaxAgentSettingsBytes);
+    return Send{""};
+  });
+  EXPECT_EQ(Log("in_flight"), 2);
 }
 
 // The order of the columns in the statement is the order of the payload's keys.

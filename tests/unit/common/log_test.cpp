@@ -30,6 +30,7 @@ std::string Logged(log::Level level, log::Format format, Act act) {
     ::dup2(writer.get(), STDERR_FILENO);
     log::Configure(level, format);
     act();
+    log::Close(std::chrono::seconds(10));
     ::_exit(0);
   }
   writer.reset();

@@ -84,7 +84,7 @@ BEGIN
      ON webhook_dispatchers TO postcall_service;
   GRANT SELECT, DELETE ON webhook_summary TO postcall_service;
   GRANT EXECUTE ON FUNCTION webhook_make_partitions(int), webhook_drop_partitions(int), webhook_close_hours(),
-                            webhook_purge(int), webhook_release_analysed(bigint)
+                            webhook_purge(int), webhook_release_hinted(), webhook_release_analysed(bigint)
      TO postcall_service;
 
   -- Readers: not webhook_source, which has the callers, nor webhook_agents, which has secrets. What the reports show
