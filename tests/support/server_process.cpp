@@ -68,6 +68,7 @@ ServerProcess::ServerProcess(const std::vector<std::string>& words, const std::f
     if (::chdir(working_folder.c_str()) != 0 || log < 0) ::_exit(126);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
+    KeepNoDescriptors();
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
@@ -103,6 +104,8 @@ void ServerProcess::End(int signal) {
     std::this_thread::sleep_for(kPause);
   }
 }
+
+void KeepNoDescriptors() { ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC); }
 
 void GiveToServerUser(const std::filesystem::path& folder) {
   const User user = ServerUser();

@@ -34,6 +34,10 @@ class ServerProcess {
   pid_t pid_ = -1;
 };
 
+// In a child, just before it becomes another program: closed then is whatever else this process had open.
+// Asio's sockets would stay open, and the peer of one that is closed here would never hear of it.
+void KeepNoDescriptors();
+
 // Makes the folder the server's user's own.
 void GiveToServerUser(const std::filesystem::path& folder);
 

@@ -24,6 +24,7 @@
 #include <system_error>
 
 #include "common/clock.h"
+#include "tests/support/server_process.h"
 
 namespace postcall::test {
 namespace {
@@ -76,6 +77,7 @@ Service::Service(ServiceOptions options) {
       const rlimit limit{*options.descriptor_limit, *options.descriptor_limit};
       ::setrlimit(RLIMIT_NOFILE, &limit);
     }
+    KeepNoDescriptors();
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
