@@ -46,6 +46,7 @@ constexpr const char* kReadCalls = R"sql(
 // A key that is missing, and each in what is no object, is left out; JSON null and any other type stay as
 // they are, for ParseAgentSettings to judge. OFFSET 0 keeps each step from being done again for each use of
 // it: the whole document is decompressed once. What is too large as stored is not even made into text.
+// Nor are numbers, of which none can be used: 1e131000 is stored in ten bytes and has 131,001 as text.
 constexpr const char* kReadSettings = R"sql(
     SELECT agent.id,
            CASE WHEN octet_length(text.json) <= $2::bigint THEN text.json END AS json,
@@ -58,11 +59,19 @@ constexpr const char* kReadSettings = R"sql(
                                 webhooks -> 'postCall' AS post_call OFFSET 0) AS used
      CROSS JOIN LATERAL (SELECT coalesce(pg_column_size(secret), 0) + coalesce(pg_column_size(headers), 0)
                                 + coalesce(pg_column_size(post_call), 0) AS bytes OFFSET 0) AS stored
-     CROSS JOIN LATERAL (SELECT CASE WHEN stored.bytes <= $2::bigint THEN
-                                  '{"webhooks": {' || concat_ws(', ', '"secret": ' || secret::text,
-                                                                '"headers": ' || headers::text,
-                                                                '"postCall": ' || post_call::text) || '}}'
-                                END AS json OFFSET 0) AS text
+      LEFT JOIN LATERAL (
+        SELECT '{"webhooks": {' || concat_ws(', ',
+                 '"secret": ' || CASE WHEN secret @? numbers THEN 'false' ELSE secret::text END,
+                 '"headers": ' || CASE WHEN headers @? numbers THEN coalesce(
+                     (SELECT jsonb_build_object(key, false)::text
+                        FROM jsonb_each(CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END)
+                       WHERE jsonb_typeof(value) <> 'string'
+                       LIMIT 1), 'false') ELSE headers::text END,
+                 '"postCall": ' || CASE WHEN post_call @? numbers THEN 'false' ELSE post_call::text END)
+               || '}}' AS json
+          FROM (VALUES ('$.** ? (@.type() == "number")'::jsonpath)) AS path (numbers)
+         WHERE stored.bytes <= $2::bigint
+        OFFSET 0) AS text ON true
 )sql";
 
 // None when the call is gone.

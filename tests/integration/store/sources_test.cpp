@@ -110,8 +110,9 @@ TEST_F(ClaimSources, LetSettingsOfEveryShapeBeJudgedAsTheWholeDocument) {
   }
   for (const char* value :
        {"null", "5", "1e400", "true", "{}", "[]", R"("")", R"(" ")", R"("https://h/\u00e9\"")",
-        R"({"X": null})", R"({"X": 1e400})", R"({"X": "1", "x": "\u0001"})", R"({"Host": ""})",
-        R"("whsec_Zm9v")", R"(["whsec_Zm9v", null])", R"(["whsec_Zm9v", "YmFy"])"}) {
+        R"({"X": null})", R"({"X": 1e400})", R"([1e400])", R"({"X": "1", "Y": ["1", {"Z": 1e400}]})",
+        R"({"X": "1", "x": "\u0001"})", R"({"Host": ""})", R"("whsec_Zm9v")", R"(["whsec_Zm9v", null])",
+        R"(["whsec_Zm9v", "YmFy"])"}) {
     documents.push_back(R"({"n": 1e400, "webhooks": {"postCall": )" + std::string(value) + "}}");
     for (const char* key : {"headers", "secret", "HEADERS", "more"}) {
       documents.push_back(R"({"webhooks": {"postCall": "https://h", ")" + std::string(key) + R"(": )" +
@@ -139,7 +140,7 @@ TEST_F(ClaimSources, ShowNoSettingsThatAreTooLargeButTellTheirSize) {
       {"url", "'postCall', repeat('a', 262144)"},
       {"header", "'postCall', 'https://h', 'headers', jsonb_build_object('X', repeat('a', 262144))"},
       {"secrets",
-       "'postCall', 'https://h', 'secret', (SELECT jsonb_agg(n) FROM generate_series(1, 50000) n)"},
+       "'postCall', 'https://h', 'secret', (SELECT jsonb_agg(n::text) FROM generate_series(1, 50000) n)"},
       {"escapes", "'postCall', 'https://h', 'headers', jsonb_build_object('X', repeat(E'\\x01', 50000))"}};
   for (const auto& [agent, members] : large) {
     Query("INSERT INTO agents VALUES ('" + agent +
@@ -158,6 +159,31 @@ TEST_F(ClaimSources, ShowNoSettingsThatAreTooLargeButTellTheirSize) {
 }
 
 // Nothing that can be used is too large.
+// As text, each of these numbers has 131,001 digits, and PostgreSQL makes no text of more than 1 GiB.
+TEST_F(ClaimSources, AreNotFilledWithTheDigitsOfNumbers) {
+  const std::string headers =
+      "(SELECT jsonb_object_agg(n, '1e131000'::jsonb) FROM generate_series(1, 9000) n)";
+  const std::string list = "(SELECT jsonb_agg('1e131000'::jsonb) FROM generate_series(1, 9000) n)";
+  const std::map<std::string, std::string> large = {
+      {"url", "'postCall', " + list},
+      {"headers", "'postCall', 'https://h', 'headers', " + headers},
+      {"secrets", "'postCall', 'https://h', 'secret', " + list}};
+  for (const auto& [agent, members] : large) {
+    Query("INSERT INTO agents VALUES ('" + agent +
+          "', '', jsonb_build_object('webhooks', jsonb_build_object(" + members + ")))");
+    AddCalls(agent, 1, agent);
+  }
+  int shown = 0;
+  ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
+    ++shown;
+    EXPECT_LT(candidate.settings->json.size(), 100u) << candidate.agent_id;
+    EXPECT_NE(Judged(candidate.settings->json).find(" is no text: "), std::string::npos)
+        << Judged(candidate.settings->json);
+    return Leave{};
+  });
+  EXPECT_EQ(shown, 3);
+}
+
 TEST_F(ClaimSources, AreTheLargestSettingsThatCanBeUsed) {
   AddAgent("agent");
   Query(
