@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Takes the protections out of the program, one at a time, and requires that a test goes red for each.
 #
-#   tests/mutate.sh [--list] [NAME…]
+#   tests/mutate.sh [--list | --check] [NAME…]
 #
+# --check says only whether each still finds what it takes out.
 # Works on a copy of the tree in build/mutate. Each mutation below names a file, the text that is taken out (Perl, must
 # match exactly once), the test binary and the tests that must notice. These must pass without the mutation first.
 # The substitutions are Perl, in which $ is not the shell's:
@@ -179,6 +180,18 @@ mutation slow-addresses-yield dispatcher/http/transfer.cpp \
 mutation log-unread common/log.cpp \
   's/overrun_oldest/block/' \
   manners_test 'Manners.WithALogThatNobodyReads*'
+mutation settings-limit dispatcher/store/sources.cpp \
+  's/CASE WHEN octet_length\(text\.json\) <= \$2::bigint THEN/CASE WHEN true THEN/' \
+  store_test 'ClaimSources.ShowNoSettingsThatAreTooLarge*'
+mutation numbers-unread dispatcher/store/sources.cpp \
+  's/WHEN headers \@\? numbers THEN/WHEN false THEN/' \
+  store_test 'ClaimSources.AreNotFilled*'
+mutation analysis-holds-no-row migrations/0007_analysis_hints.sql \
+  's/ AND o\.xmin = pg_current_xact_id\(\)::xid//' \
+  migrations_test 'AnalysisWait.HoldsNoRow*'
+mutation newcomers-spared dispatcher/admin/admin_server.cpp \
+  's/const auto end = sessions_\.end\(\) - [^;]*;/const auto end = sessions_.end();/' \
+  admin_test 'FullPort.*'
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'
@@ -186,14 +199,16 @@ mutation locked-rows-skipped dispatcher/store/claim.cpp \
 # ---- the work
 
 wanted=()
+check=
 for argument in "$@"; do
   case $argument in
     --list)
       for entry in "${mutations[@]}"; do echo "${entry%%$'\037'*}"; done
       exit
       ;;
+    --check) check=yes ;;
     -*)
-      echo "usage: tests/mutate.sh [--list] [NAME...]" >&2
+      echo "usage: tests/mutate.sh [--list | --check] [NAME...]" >&2
       exit 2
       ;;
     *) wanted+=("$argument") ;;
@@ -226,12 +241,32 @@ run_tests() {
   return "$status"
 }
 
+# Takes out of a file what the mutation names.
+mutate() {
+  perl -0777 -pi -e "$substitution or die qq(no match\n)" -- "$1" || {
+    echo "tests/mutate.sh: $name does not match $file any more: bring it up to date" >&2
+    exit 1
+  }
+}
+
 compile() {
   cmake --build "$build" --parallel "$(nproc)" --target postcall-dispatcher "$@" >"$build/output" 2>&1 || {
     tail -n 30 "$build/output" >&2
     return 1
   }
 }
+
+if [[ -n $check ]]; then
+  mutated=$(mktemp)
+  trap 'rm -f -- "$mutated"' EXIT
+  for entry in "${mutations[@]}"; do
+    take_apart "$entry"
+    cp -- "$root/$file" "$mutated"
+    mutate "$mutated"
+  done
+  echo "${#mutations[@]} mutations match"
+  exit
+fi
 
 "$root/deploy/install-packages.sh" build database tests
 rm -rf -- "$copy"
@@ -263,10 +298,7 @@ survived=()
 for entry in "${chosen[@]}"; do
   take_apart "$entry"
   cp -- "$copy/$file" "$build/whole"
-  if ! perl -0777 -pi -e "$substitution or die qq(no match\n)" -- "$copy/$file"; then
-    echo "tests/mutate.sh: $name does not match $file any more: bring it up to date" >&2
-    exit 1
-  fi
+  mutate "$copy/$file"
   compile "$binary" || { echo "tests/mutate.sh: $name does not compile" >&2; exit 1; }
   if run_tests; then
     survived+=("$name")

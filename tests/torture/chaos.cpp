@@ -30,8 +30,8 @@ Chaos::Chaos(World world, unsigned seed)
       random_(seed),
       whims_(world_.database_url, world_.customers.GoodUrls(), random_) {
   kinds_ = {
-      {"kill -9", 40, [this] { return Kill(); }},
-      {"kill -9 at a commit", 12, [this] { return KillAtACommit(); }},
+      {"kill -9", 80, [this] { return Kill(); }},
+      {"kill -9 at a commit", 20, [this] { return KillAtACommit(); }},
       {"SIGTERM", 5, [this] { return Terminate(); }},
       {"SIGSTOP, SIGCONT", 2, [this] { return Freeze(); }},
       {"a commit cut", 12, [this] { return CutACommit(); }},
