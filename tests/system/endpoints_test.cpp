@@ -10,18 +10,13 @@
 
 #include "tests/support/certificates.h"
 #include "tests/support/closed_ports.h"
+#include "tests/support/sanitizers.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // what is freed stays mapped for long, so memory says nothing
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // A wave is about 800 calls, up to 350 at once. Each holds up to 64 KiB of headers or keeps 4 KiB of a body;
 // all the rest must go as it comes.

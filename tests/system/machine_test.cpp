@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/support/sanitizers.h"
 #include "tests/support/wrong_clock.h"
 #include "tests/system/private_network_test.h"
 
@@ -17,12 +18,6 @@ namespace postcall::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 using Counts = std::map<std::string, int>;
 

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <thread>
 
+#include "tests/support/sanitizers.h"
+
 namespace postcall::test {
 namespace {
 
@@ -16,12 +18,6 @@ const std::string kRecord = "r.response_body";
 
 // By then the server has noticed that a client is gone, and whatever it had at work is committed or is not.
 constexpr auto kServerNoticed = 2s;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // a sanitizer has the clock's functions to itself
-#else
-constexpr bool kSanitized = false;
-#endif
 
 }  // namespace
 
