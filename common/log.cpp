@@ -83,6 +83,12 @@ class StandardError : public spdlog::sinks::base_sink<spdlog::details::null_mute
 // Who reads standard error may stop: a terminal that is held, a full disk behind a pipe. No thread of the
 // program waits for that, so one of the log's own writes.
 struct Output {
+  Output() = default;
+  // The writer first: its thread uses the rest until the last line is written.
+  ~Output() { writer.reset(); }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
   std::shared_ptr<spdlog::details::thread_pool> writer =
       std::make_shared<spdlog::details::thread_pool>(kMostWaiting, 1, [] {
         sigset_t all;
