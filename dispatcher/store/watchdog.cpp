@@ -36,7 +36,8 @@ SteadyTime Watchdog::limit() const {
 
 Watchdog::Watch::Watch(Watchdog& watchdog, int socket, Steady::duration limit) : watchdog_(watchdog) {
   const std::lock_guard lock(watchdog_.mutex_);
-  watchdog_.deadline_ = Steady::now() + limit;
+  watchdog_.begun_at_ = Steady::now();
+  watchdog_.deadline_ = watchdog_.begun_at_ + limit;
   watchdog_.socket_ = socket;
 }
 
@@ -48,8 +49,13 @@ Watchdog::Watch::~Watch() {
 
 void Watchdog::Run() {
   std::unique_lock lock(mutex_);
+  SteadyTime looked_at = Steady::now();
   while (!stopping_) {
     const SteadyTime now = Steady::now();
+    // A process that was frozen did not wait meanwhile: the answer may have come, and nobody could read it.
+    const Steady::duration unseen = now - std::max(looked_at, begun_at_);
+    if (unseen > 2 * kLookEvery) deadline_ += unseen;
+    looked_at = now;
     if (socket_ >= 0 && now >= std::min(deadline_, limit_)) {
       ::shutdown(socket_, SHUT_RDWR);
       socket_ = -1;

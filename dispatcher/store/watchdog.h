@@ -21,7 +21,7 @@ class Watchdog {
   // The earliest that was given; SteadyTime::max() without. Any thread.
   SteadyTime limit() const;
 
-  // While it lives, `socket` is shut down once `limit` has passed. One at a time.
+  // While it lives, `socket` is shut down once `limit` has passed, in which this process ran. One at a time.
   class Watch {
    public:
     Watch(Watchdog& watchdog, int socket, Steady::duration limit);
@@ -39,6 +39,7 @@ class Watchdog {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   int socket_ = -1;  // -1: nothing to watch
+  SteadyTime begun_at_;
   SteadyTime deadline_;
   SteadyTime limit_ = SteadyTime::max();
   bool stopping_ = false;

@@ -214,6 +214,8 @@ TEST_F(Process, FrozenBetweenItsClaimAndTheSendItSendsNothingOfWhatWasGivenUp) {
   frozen.Signal(SIGCONT);
   EXPECT_TRUE(platform_.WaitForValue(outcome, "not_sent"));
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+  // The answer was there all the time: what was frozen did not wait for it in vain.
+  EXPECT_THAT(frozen.log(), ::testing::Not(::testing::HasSubstr("commit was lost")));
   ExpectTheOracleIsContent({}, {&frozen, &other});
 }
 
