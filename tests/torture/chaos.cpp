@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "tests/support/sanitizers.h"
 
@@ -15,6 +16,12 @@ using namespace std::chrono_literals;
 // Found in the statements of a transaction, by which it is known.
 const std::string kClaim = "INSERT INTO webhook_deliveries";
 const std::string kRecord = "r.response_body";
+
+// Others say `unknown` only after 30 s in which they saw no heartbeat, the last of which was 5 s old at most.
+constexpr auto kNobodyIsGoneBefore = "20 s";
+
+// A connection that is lost in the last moments of a stop is not made anew.
+constexpr auto kTooLateToConnect = 3s;
 
 // By then the server has noticed that a client is gone, and whatever it had at work is committed or is not.
 constexpr auto kServerNoticed = 2s;
@@ -40,6 +47,7 @@ Chaos::Chaos(World world, unsigned seed)
       {"the proxy cuts all", 4,
        [this] {
          world_.proxy.CutAll();
+         connections_hit_at_ = Steady::now();
          return true;
        }},
       {"customers restart", 4,
@@ -90,7 +98,12 @@ void Chaos::Turn() {
     const auto action = agenda_.extract(agenda_.begin());
     action.mapped()();
   }
+  if (starved_) starved_at_ = Steady::now();
+  if (const int faults = world_.proxy.faults(); std::exchange(faults_, faults) != faults) {
+    connections_hit_at_ = Steady::now();
+  }
   world_.fleet.Reap();
+  JudgeStops();
   CountWhatWasInFlight();
   for (std::size_t slot = 0; slot < world_.fleet.size(); ++slot) {
     if (!world_.fleet.HasService(slot)) world_.fleet.Start(slot);
@@ -128,6 +141,27 @@ void Chaos::CountWhatWasInFlight() {
         std::stoi(world_.postgres.Execute("SELECT count(*) FROM webhook_deliveries WHERE dispatcher = '" +
                                               gone.label + "' AND outcome IN ('in_flight', 'unknown')",
                                           world_.database));
+    if (world_.fleet.frozen().contains(gone.label) || cut_off_.contains(gone.label)) continue;
+    const std::string early = world_.postgres.Execute(
+        "SELECT count(*) FROM webhook_deliveries WHERE dispatcher = '" + gone.label +
+            "' AND outcome = 'unknown' AND finished_at < to_timestamp(" +
+            std::to_string(std::chrono::duration<double>(gone.wall.time_since_epoch()).count()) +
+            ") + interval '" + kNobodyIsGoneBefore + "'",
+        world_.database);
+    if (early != "0")
+      surprises_.push_back(early + " rows of " + gone.label + " became unknown while it lived");
+  }
+}
+
+// Exit 1 says that outcomes could not be recorded. Only without a database, or without the means to reach it,
+// may that be.
+void Chaos::JudgeStops() {
+  for (const Fleet::Unrecorded& stop : world_.fleet.TakeUnrecorded()) {
+    const bool excused = !DatabaseIsHealthy() || healthy_since_ >= stop.from || starved_at_ >= stop.from ||
+                         connections_hit_at_ >= Steady::now() - kTooLateToConnect ||
+                         world_.fleet.frozen().contains(stop.label) || cut_off_.contains(stop.label);
+    if (!excused)
+      surprises_.push_back(stop.label + " stopped with 1 though the database was there:\n" + stop.log);
   }
 }
 
@@ -194,6 +228,7 @@ bool Chaos::StopTheDatabase() {
 
 bool Chaos::SignalBackends(const std::string& function) {
   if (!database_up_) return false;
+  connections_hit_at_ = Steady::now();
   world_.postgres.Execute("SELECT " + function +
                           "(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
                           " AND application_name LIKE 'd%'");
@@ -214,6 +249,7 @@ bool Chaos::LockTheLog() {
 bool Chaos::Stall() {
   if (stalled_) return false;
   stalled_ = true;
+  cut_off_.insert(world_.fleet.LabelAt(world_.proxied));
   world_.proxy.Stall(true);
   After(Between(1'000, 20'000), [this] {
     world_.proxy.Stall(false);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <pqxx/pqxx>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class Chaos {
   // How often a dispatcher without descriptors gave a claim back.
   int gave_back() const { return gave_back_; }
   const std::map<std::string, int>& disturbances() const { return disturbances_; }
+  // What no disturbance explains: each a sentence.
+  const std::vector<std::string>& surprises() const { return surprises_; }
 
  private:
   struct Disturbance {
@@ -61,6 +64,7 @@ class Chaos {
   void After(Steady::duration length, std::function<void()> action);
   void Turn();
   void CountWhatWasInFlight();
+  void JudgeStops();
   Steady::duration Between(int least_ms, int most_ms);
   std::size_t AnySlot();
   bool DatabaseIsHealthy() const { return database_up_ && !stalled_ && !locker_; }
@@ -96,9 +100,14 @@ class Chaos {
   std::unique_ptr<Whims::OpenTransaction> open_;
   std::unique_ptr<pqxx::connection> locker_;
   SteadyTime healthy_since_ = Steady::now();
+  SteadyTime starved_at_;               // the last moment at which descriptors were short
+  SteadyTime connections_hit_at_;       // the last moment at which connections were cut
+  int faults_ = 0;                      // of the proxy, so far
+  std::set<std::string> cut_off_ = {};  // labels of those that could not reach the database for a while
 
   std::map<std::string, int> in_flight_at_the_end_;
   std::map<std::string, int> disturbances_;
+  std::vector<std::string> surprises_;
 };
 
 }  // namespace postcall::test

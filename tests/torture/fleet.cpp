@@ -102,14 +102,16 @@ void Fleet::Reap() {
 }
 
 void Fleet::Ended(Slot& slot, int code) {
+  const Gone gone{slot.label, Steady::now(), std::chrono::system_clock::now()};
   if (slot.killed && code == 128 + SIGKILL) {
     ++kills_;
-    uncounted_.push_back({slot.label, Steady::now()});
+    uncounted_.push_back(gone);
   } else if (slot.terminated_at != SteadyTime::max() && code == 0) {
     ++drains_;
-    uncounted_.push_back({slot.label, Steady::now()});  // 0 rows, as long as the database was there
+    uncounted_.push_back(gone);  // 0 rows, as long as the database was there
   } else if (slot.terminated_at != SteadyTime::max() && code == 1) {
-    uncounted_.push_back({slot.label, Steady::now()});  // the database was away: it printed the outcomes
+    uncounted_.push_back(gone);  // it printed the outcomes
+    unrecorded_.push_back({slot.label, slot.terminated_at, slot.service->log()});
   } else {
     surprises_.push_back(slot.label + " ended by itself with code " + std::to_string(code) + ":\n" +
                          slot.service->log());

@@ -2,11 +2,13 @@
 // what each was to be excused for. The thread that makes it; `KillFrom` is for any thread.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -22,6 +24,7 @@ class Fleet {
   std::size_t size() const { return slots_.size(); }
   const Service& At(std::size_t slot) const { return *slots_.at(slot).service; }
   bool HasService(std::size_t slot) const { return slots_.at(slot).service != nullptr; }
+  const std::string& LabelAt(std::size_t slot) const { return slots_.at(slot).label; }
   bool IsUp(std::size_t slot) const { return HasService(slot) && !slots_.at(slot).stopped; }
 
   void Start(std::size_t slot);
@@ -48,8 +51,17 @@ class Fleet {
   struct Gone {
     std::string label;
     SteadyTime at;
+    std::chrono::system_clock::time_point wall;  // likewise, as the database would say it
   };
   std::vector<Gone> TakeUncounted(SteadyTime before);
+
+  // Stops that ended with exit 1, which only a database that was not to be had excuses.
+  struct Unrecorded {
+    std::string label;
+    SteadyTime from;  // SIGTERM
+    std::string log;
+  };
+  std::vector<Unrecorded> TakeUnrecorded() { return std::exchange(unrecorded_, {}); }
 
   // Dispatchers that ended otherwise than they were made to: each a sentence.
   const std::vector<std::string>& surprises() const { return surprises_; }
@@ -75,6 +87,7 @@ class Fleet {
   mutable std::mutex mutex_;  // guards who may be signalled
   std::vector<Slot> slots_;
   std::vector<Gone> uncounted_;
+  std::vector<Unrecorded> unrecorded_;
   std::vector<std::string> surprises_;
   std::set<std::string> frozen_;
   int started_ = 0;

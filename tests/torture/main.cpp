@@ -18,6 +18,10 @@ using namespace std::chrono_literals;
 
 constexpr int kAgents = 400;
 constexpr int kCallsPerSecond = 100;
+// What a run of some minutes must have done to prove anything.
+constexpr double kKillsPerMinute = 200 / 30.0;
+constexpr double kCallsPerMinute = 100'000 / 30.0;
+constexpr double kSomeMinutes = 10;
 constexpr auto kSettleWithin = 90s;  // of the last kill: 30 s until it is noticed, 60 s to say so
 
 // The true length of a long outage, or of a short run a sixth.
@@ -72,12 +76,14 @@ class Torture {
     Expect(oracle.IsSettled(), "not every call is over 90 s after the last disturbance");
     chaos_.WaitUntil(Steady::now() + 5s);  // so that the last counts are made
     Report(load.completed());
+    CheckItWasTorture(load.completed());
     for (const std::string& violation : oracle.Violations({.killed = true, .stopped = true})) Fail(violation);
     CheckUnknown();
     CheckOutcomes();
     CheckTimes();
     Drain();
     for (const std::string& surprise : fleet_.surprises()) Fail(surprise);
+    for (const std::string& surprise : chaos_.surprises()) Fail(surprise);
     return failures_ == 0;
   }
 
@@ -88,6 +94,12 @@ class Torture {
   }
   void Expect(bool condition, const std::string& otherwise) {
     if (!condition) Fail(otherwise);
+  }
+
+  void CheckItWasTorture(int completed) {
+    if (minutes_ < kSomeMinutes) return;  // the outage is most of it
+    Expect(fleet_.kills() >= kKillsPerMinute * minutes_, "too few dispatchers were killed to prove anything");
+    Expect(completed >= kCallsPerMinute * minutes_, "too few calls were completed to prove anything");
   }
 
   // Nobody is killed, so nobody's outcome may be lost, however long the database is away.
