@@ -101,6 +101,12 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
   Sentences wrong;
   pqxx::connection connection(database_url_);
   pqxx::nontransaction work(connection);
+  const pqxx::result rows = work.exec(
+      "SELECT call_id, cause, outcome, coalesce(reached, ''),"
+      " extract(epoch FROM finished_at) - total_ms / 1000.0,"
+      " concat_ws(', ', url, dispatcher, CASE WHEN connection_reused THEN 'reused' END, finished_at)"
+      " FROM webhook_deliveries");
+  // After the rows: what they say has happened was heard by then.
   std::map<std::string, Witness> witnesses = Hear(ledgers_);
 
   // The ledgers' clock in the database's time, by one look at both.
@@ -122,9 +128,7 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
   }
 
   std::map<std::string, std::size_t> deliveries;  // of a call, resends too
-  for (const auto& entry : work.exec("SELECT call_id, cause, outcome, coalesce(reached, ''),"
-                                     " extract(epoch FROM finished_at) - total_ms / 1000.0"
-                                     " FROM webhook_deliveries")) {
+  for (const auto& entry : rows) {
     const auto call = entry[0].as<std::string>();
     ++deliveries[call];
     if (entry[1].as<std::string>() != "completion") continue;
@@ -136,7 +140,9 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
                 call + " (" + row.outcome + ")");
     }
     if (row.outcome == "delivered" && !witness.saw_2xx) {
-      wrong.Add("'delivered' though no endpoint answered 2xx", call);
+      wrong.Add(
+          "'delivered' though no endpoint answered 2xx",
+          call + " (" + entry[5].as<std::string>() + "), " + std::to_string(witness.requests) + " requests");
     }
     if (row.outcome == "delivered" || !witness.answered_at) continue;
     if (excuses.killed && row.outcome == "unknown") continue;
