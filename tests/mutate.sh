@@ -162,6 +162,12 @@ mutation body-limit dispatcher/http/attempt.cpp \
 mutation wire-limit dispatcher/http/attempt.cpp \
   's/if \(ReceivedBytes\(fd_\) <= received_before_ \+ kMaxWireBytes\) return;/return;/' \
   http_integration_test 'Crowd.AnswersWithoutAnEnd*'
+mutation tls-messages-counted dispatcher/http/attempt.cpp \
+  's/\+\+owner->tls_messages_ <= kMaxTlsMessages/true/' \
+  http_integration_test 'TlsFlood.In*'
+mutation kept-connections-closed-unread dispatcher/http/attempt.cpp \
+  's/if \(owner != nullptr && \+\+owner/if (owner == nullptr || ++owner/' \
+  http_integration_test 'TlsFlood.AfterAnAnswer*'
 mutation deadline dispatcher/http/engine.cpp \
   's/(transfers_\.front\(\)->deadline\(\)) <= Steady::now\(\)/$1 + std::chrono::seconds(1) <= Steady::now()/' \
   http_integration_test 'Deadline.OfTenSeconds*'

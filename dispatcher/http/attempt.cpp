@@ -17,6 +17,9 @@
 namespace postcall::http {
 namespace {
 
+// The messages of TLS itself, of which a handshake has some ten and an answer one or two.
+constexpr int kMaxTlsMessages = 64;
+
 using boost::asio::ip::address;
 using boost::asio::ip::address_v4;
 using boost::asio::ip::address_v6;
@@ -197,6 +200,8 @@ CURLcode Attempt::SetUpTls(SSL_CTX* context) {
   seen_.connected_at = Steady::now();
   OwnTls(context);
   context_.authorities.Use(context);
+  SSL_CTX_set_msg_callback(context, &Attempt::OnTlsMessage);
+  SSL_CTX_set_msg_callback_arg(context, &context_);
   SSL_CTX_set_cert_verify_callback(context, &Attempt::VerifyCertificates, &context_);
   return CURLE_OK;
 }
@@ -237,8 +242,6 @@ int Attempt::BeforeRequest(const std::string& ends) {
   if (session != nullptr) {
     OwnTls(SSL_get_SSL_CTX(session));
     NoteCertificate(SSL_get0_peer_certificate(session));
-    SSL_set_msg_callback(session, &Attempt::OnTlsMessage);
-    SSL_set_msg_callback_arg(session, &context_);
   }
   if (!seen_.connection_reused) {
     fd_ = opened_fd_;
@@ -279,9 +282,20 @@ void Attempt::OnReadable(int fd) {
 // The type of a TLS record tells an answer from what TLS itself has to say, such as a session ticket.
 void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size_t size, SSL* session,
                            void* context) {
-  if (sent != 0 || size == 0 || *static_cast<const unsigned char*>(bytes) != SSL3_RT_APPLICATION_DATA) return;
+  if (sent != 0 || size == 0) return;
+  Attempt* const owner = OwnerOf(session, context);
+  if (type == SSL3_RT_HANDSHAKE) return CountTlsMessage(owner, session);
+  if (*static_cast<const unsigned char*>(bytes) != SSL3_RT_APPLICATION_DATA) return;
   if (type != (SSL_version(session) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER)) return;
-  if (Attempt* owner = OwnerOf(session, context); owner != nullptr) owner->NoteFirstByte();
+  if (owner != nullptr && owner->seen_.sent_at) owner->NoteFirstByte();
+}
+
+// OpenSSL reads such messages within one call for as long as they come, and nobody else has a turn: also when
+// a kept connection is closed, which nobody owns. It stops where there is nothing left to be read, and where
+// there is not even memory for that.
+void Attempt::CountTlsMessage(Attempt* owner, SSL* session) {
+  if (owner != nullptr && ++owner->tls_messages_ <= kMaxTlsMessages) return;
+  SSL_set0_rbio(session, BIO_new(BIO_s_null()));
 }
 
 void Attempt::NoteFirstByte() {

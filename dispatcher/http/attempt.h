@@ -132,6 +132,7 @@ class Attempt {
   static int VerifyCertificates(X509_STORE_CTX* chain, void* context);
   static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* session,
                            void* context);
+  static void CountTlsMessage(Attempt* owner, SSL* session);
 
   AttemptContext& context_;
   Transfer& owner_;
@@ -141,6 +142,7 @@ class Attempt {
   bool abandoned_ = false;
   bool reads_no_more_ = false;
   bool begins_head_ = true;  // the next line of the answer is a status line
+  int tls_messages_ = 0;     // that came, of TLS itself
   int opened_fd_ = -1;
   int fd_ = -1;                        // of the connection that the request was sent on
   std::uint64_t received_before_ = 0;  // of that connection, when it was kept

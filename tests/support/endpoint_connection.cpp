@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/algorithm/string/predicate.hpp>
 #include <boost/algorithm/string/trim.hpp>
+#include <boost/asio/write.hpp>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -83,12 +84,12 @@ void EndpointConnection::Start() {
 
 void EndpointConnection::Handshake(std::chrono::milliseconds drip, const Script& then) {
   auto tls = MakeTlsWire(socket_, *host_.tls());
-  TlsWire* const wire = tls.get();
+  tls_wire_ = tls.get();
   wire_ = std::move(tls);
-  wire->Handshake(drip, [this, self = shared_from_this(), wire, then](error_code failed) {
+  tls_wire_->Handshake(drip, [this, self = shared_from_this(), then](error_code failed) {
     if (auto* ledger = host_.ledger()) {
       ledger->ChangeConnection(number_, [&](ConnectionEntry& entry) {
-        entry.server_name = wire->ServerName();
+        entry.server_name = tls_wire_->ServerName();
         if (failed) entry.tls_error = failed.message();
       });
     }
@@ -185,6 +186,7 @@ void EndpointConnection::PlayStep(std::size_t index) {
   if (auto* wait = std::get_if<WaitStep>(&step)) {
     return After(wait->duration, [this, index] { PlayStep(index + 1); });
   }
+  if (std::holds_alternative<TlsMessageStep>(step)) return PlayTlsMessages(index);
   NoteAnswerBegan();
   if (auto* send = std::get_if<SendStep>(&step)) {
     return Write(asio::buffer(send->bytes), [this, index] { PlayStep(index + 1); });
@@ -210,6 +212,15 @@ void EndpointConnection::PlayDrip(std::size_t index, std::size_t offset) {
 void EndpointConnection::PlayForever(std::size_t index) {
   const auto& endless = std::get<SendForeverStep>(script_.steps[index]);
   Write(asio::buffer(endless.bytes), [this, index] { PlayForever(index); });
+}
+
+void EndpointConnection::PlayTlsMessages(std::size_t index) {
+  const auto& step = std::get<TlsMessageStep>(script_.steps[index]);
+  const auto bytes = std::make_shared<std::string>(tls_wire_->MakeMessages(step.message, step.count));
+  asio::async_write(socket_, asio::buffer(*bytes),
+                    [this, self = shared_from_this(), bytes, index](error_code failed, std::size_t) {
+                      failed ? CloseNow() : PlayStep(index + 1);
+                    });
 }
 
 void EndpointConnection::PlayEnding() {

@@ -57,6 +57,7 @@ class EndpointConnection : public std::enable_shared_from_this<EndpointConnectio
   void PlayStep(std::size_t index);
   void PlayDrip(std::size_t index, std::size_t offset);
   void PlayForever(std::size_t index);
+  void PlayTlsMessages(std::size_t index);
   void PlayEnding();
 
   void SayGoodbye();
@@ -77,6 +78,7 @@ class EndpointConnection : public std::enable_shared_from_this<EndpointConnectio
   const std::size_t number_;
   boost::asio::ip::tcp::socket socket_;
   std::unique_ptr<Wire> wire_;
+  TlsWire* tls_wire_ = nullptr;  // the same, once there is TLS
   boost::asio::steady_timer timer_;
 
   std::string unread_;  // came, and belongs to no request yet

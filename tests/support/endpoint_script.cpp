@@ -70,6 +70,9 @@ Script Drip(std::string bytes, std::chrono::milliseconds interval, std::size_t p
 }
 Script Wait(std::chrono::milliseconds duration) { return Single(WaitStep{duration}); }
 Script SendForever(std::string bytes) { return Single(SendForeverStep{std::move(bytes)}); }
+Script SendTlsMessages(TlsMessage message, std::size_t count) {
+  return Single(TlsMessageStep{message, count});
+}
 Script Hang() { return Ends(Ending::kHang, "hang"); }
 Script Close() { return Ends(Ending::kClose, "close"); }
 Script Cut() { return Ends(Ending::kCut, "cut"); }

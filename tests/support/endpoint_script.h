@@ -29,7 +29,12 @@ struct WaitStep {
 struct SendForeverStep {
   std::string bytes;  // again and again, as fast as the peer takes them, till it goes away
 };
-using Step = std::variant<SendStep, DripStep, WaitStep, SendForeverStep>;
+enum class TlsMessage { kKeyUpdate, kSessionTicket };
+struct TlsMessageStep {
+  TlsMessage message;  // of TLS 1.3 itself, no data
+  std::size_t count;   // made first, then sent at once: the peer is never kept waiting for the next
+};
+using Step = std::variant<SendStep, DripStep, WaitStep, SendForeverStep, TlsMessageStep>;
 
 enum class Ending {
   kContinue,  // goes on with what comes next: the next script, or the connection's next request
@@ -57,6 +62,7 @@ Script Send(std::string bytes);
 Script Drip(std::string bytes, std::chrono::milliseconds interval, std::size_t piece = 1);
 Script Wait(std::chrono::milliseconds duration);
 Script SendForever(std::string bytes);
+Script SendTlsMessages(TlsMessage message, std::size_t count);
 Script Hang();
 Script Close();
 Script Cut();

@@ -94,6 +94,22 @@ class Tls : public TlsWire {
     const char* name = SSL_get_servername(stream_.native_handle(), TLSEXT_NAMETYPE_host_name);
     return name == nullptr ? "" : name;
   }
+  std::string MakeMessages(TlsMessage message, std::size_t count) override {
+    SSL* const session = stream_.native_handle();
+    BIO* const socket = SSL_get_wbio(session);
+    BIO_up_ref(socket);
+    SSL_set0_wbio(session, BIO_new(BIO_s_mem()));
+    for (std::size_t i = 0; i < count; ++i) {
+      message == TlsMessage::kKeyUpdate ? SSL_key_update(session, SSL_KEY_UPDATE_NOT_REQUESTED)
+                                        : SSL_new_session_ticket(session);
+      SSL_do_handshake(session);
+    }
+    char* bytes = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(session), &bytes);
+    std::string made(bytes, static_cast<std::size_t>(size));
+    SSL_set0_wbio(session, socket);
+    return made;
+  }
   void Read(asio::mutable_buffer into, Done done) override { stream_.async_read_some(into, std::move(done)); }
   void Write(asio::const_buffer bytes, Done done) override {
     asio::async_write(stream_, bytes, std::move(done));

@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "tests/support/endpoint_script.h"
+
 namespace postcall::test {
 
 class Wire {
@@ -30,6 +32,8 @@ class TlsWire : public Wire {
   virtual void Handshake(std::chrono::milliseconds drip,
                          std::function<void(boost::system::error_code)> done) = 0;
   virtual std::string ServerName() = 0;  // SNI, once the handshake is over
+  // As they go on the socket, at once and before anything else.
+  virtual std::string MakeMessages(TlsMessage message, std::size_t count) = 0;
 };
 
 std::unique_ptr<TlsWire> MakeTlsWire(boost::asio::ip::tcp::socket& socket,
