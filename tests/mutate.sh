@@ -168,6 +168,12 @@ mutation tls-messages-counted dispatcher/http/attempt.cpp \
 mutation kept-connections-closed-unread dispatcher/http/attempt.cpp \
   's/if \(owner != nullptr && \+\+owner/if (owner == nullptr || ++owner/' \
   http_integration_test 'TlsFlood.AfterAnAnswer*'
+mutation no-costly-ciphers dispatcher/http/request_options.cpp \
+  's/curl_easy_setopt\(easy, CURLOPT_SSL_CIPHER_LIST, .*?;/;/' \
+  http_integration_test 'Tls.KeyExchangesOverFinite*'
+mutation no-costly-groups dispatcher/http/request_options.cpp \
+  's/curl_easy_setopt\(easy, CURLOPT_SSL_EC_CURVES, .*?;/;/' \
+  http_integration_test 'Tls.KeyExchangesOverFinite*'
 mutation deadline dispatcher/http/engine.cpp \
   's/(transfers_\.front\(\)->deadline\(\)) <= Steady::now\(\)/$1 + std::chrono::seconds(1) <= Steady::now()/' \
   http_integration_test 'Deadline.OfTenSeconds*'

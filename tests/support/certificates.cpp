@@ -23,8 +23,8 @@ void Check(bool succeeded, const char* what) {
   if (!succeeded) throw std::runtime_error(std::string("cannot make a certificate: ") + what);
 }
 
-Key MakeKey() {
-  Key key(EVP_EC_gen("P-256"));
+Key MakeKey(KeyKind kind = KeyKind::kP256) {
+  Key key(kind == KeyKind::kRsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
   Check(key != nullptr, "key");
   return key;
 }
@@ -93,10 +93,10 @@ X509Handle Begin(EVP_PKEY& key, const std::string& common_name, const Validity& 
 }
 
 // Signed by `issuer` with its key, or by itself when there is none.
-Certificate MakeLeaf(const std::vector<std::string>& names, const Validity& validity, X509* issuer,
-                     EVP_PKEY* issuer_key) {
+Certificate MakeLeaf(const std::vector<std::string>& names, const Validity& validity, KeyKind kind,
+                     X509* issuer, EVP_PKEY* issuer_key) {
   if (names.empty()) throw std::invalid_argument("a certificate needs a name");
-  const Key key = MakeKey();
+  const Key key = MakeKey(kind);
   const X509Handle leaf = Begin(*key, names.front().substr(0, 64), validity);
   X509* const signer = issuer != nullptr ? issuer : leaf.get();
   X509_set_issuer_name(leaf.get(), X509_get_subject_name(signer));
@@ -152,12 +152,13 @@ CertificateAuthority::~CertificateAuthority() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-Certificate CertificateAuthority::Issue(const std::vector<std::string>& names, Validity validity) const {
-  return MakeLeaf(names, validity, keys_->certificate.get(), keys_->key.get());
+Certificate CertificateAuthority::Issue(const std::vector<std::string>& names, Validity validity,
+                                        KeyKind kind) const {
+  return MakeLeaf(names, validity, kind, keys_->certificate.get(), keys_->key.get());
 }
 
 Certificate CertificateAuthority::SelfSigned(const std::vector<std::string>& names, Validity validity) {
-  return MakeLeaf(names, validity, nullptr, nullptr);
+  return MakeLeaf(names, validity, KeyKind::kP256, nullptr, nullptr);
 }
 
 }  // namespace postcall::test

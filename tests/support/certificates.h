@@ -26,6 +26,8 @@ struct Validity {
   static Validity Future();   // begins in an hour
 };
 
+enum class KeyKind { kP256, kRsa };
+
 // A certificate authority of the test's own. Trusted by whoever is given `ca_file`, which lives as long as
 // this does.
 class CertificateAuthority {
@@ -36,7 +38,8 @@ class CertificateAuthority {
   CertificateAuthority& operator=(const CertificateAuthority&) = delete;
 
   // `names` are DNS names (wildcards too) and IP addresses; both become subject alternative names.
-  Certificate Issue(const std::vector<std::string>& names, Validity validity = Validity::Current()) const;
+  Certificate Issue(const std::vector<std::string>& names, Validity validity = Validity::Current(),
+                    KeyKind kind = KeyKind::kP256) const;
 
   // The authority's own certificate in a bundle, for --ca-file.
   const std::filesystem::path& ca_file() const { return ca_file_; }

@@ -23,6 +23,9 @@ std::unique_ptr<asio::ssl::context> MakeTlsContext(const TlsOptions& options) {
   if (options.highest_version != 0 && options.highest_version < TLS1_2_VERSION) {
     SSL_CTX_set_cipher_list(context->native_handle(), "ALL:@SECLEVEL=0");  // or OpenSSL refuses old versions
   }
+  if (!options.ciphers.empty()) SSL_CTX_set_cipher_list(context->native_handle(), options.ciphers.c_str());
+  if (!options.groups.empty()) SSL_CTX_set1_groups_list(context->native_handle(), options.groups.c_str());
+  SSL_CTX_set_dh_auto(context->native_handle(), 1);
   SSL_CTX_set_min_proto_version(context->native_handle(), options.lowest_version);
   SSL_CTX_set_max_proto_version(context->native_handle(), options.highest_version);
   context->use_certificate_chain(asio::buffer(options.certificate.certificate_pem));

@@ -18,8 +18,10 @@ namespace postcall::test {
 
 struct TlsOptions {
   Certificate certificate = {};
-  int lowest_version = 0;   // TLS1_2_VERSION of OpenSSL and the like; 0 for no limit
-  int highest_version = 0;  // TLS1_1_VERSION makes a server that is too old
+  int lowest_version = 0;    // TLS1_2_VERSION of OpenSSL and the like; 0 for no limit
+  int highest_version = 0;   // TLS1_1_VERSION makes a server that is too old
+  std::string ciphers = {};  // of TLS 1.2, in OpenSSL's words; empty for its default
+  std::string groups = {};   // of the key exchange, likewise
 };
 
 struct EndpointOptions {

@@ -83,6 +83,30 @@ TEST(Tls, VersionsBefore12AreRefused) {
   ExpectTlsError(PostTo(With(Authority().Issue({"127.0.0.1"}), 0, TLS1_1_VERSION)), "");
 }
 
+// Their price is the server's to choose, up to half a second each, and everybody's to wait for.
+TEST(Tls, KeyExchangesOverFiniteFieldsAreRefused) {
+  const Certificate rsa = Authority().Issue({"127.0.0.1"}, Validity::Current(), KeyKind::kRsa);
+  EndpointOptions older = With(rsa, TLS1_2_VERSION, TLS1_2_VERSION);
+  older.tls->ciphers = "DHE";
+  ExpectTlsError(PostTo(older), "handshake failure");
+  EndpointOptions newer = With(rsa, TLS1_3_VERSION, TLS1_3_VERSION);
+  newer.tls->groups = "ffdhe2048";
+  ExpectTlsError(PostTo(newer), "handshake failure");
+}
+
+TEST(Tls, KeyExchangesOverTheUsualCurvesAreAccepted) {
+  const Certificate rsa = Authority().Issue({"127.0.0.1"}, Validity::Current(), KeyKind::kRsa);
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const char* curve : {"X25519", "P-256", "P-384", "P-521"}) {
+      EndpointOptions options = With(rsa, version, version);
+      options.tls->groups = curve;
+      HostileEndpoint endpoint(options);
+      const DeliveryResult result = Poster().Send(endpoint.Url()).result;
+      EXPECT_EQ(result.outcome, Outcome::kDelivered) << curve << ": " << result.error;
+    }
+  }
+}
+
 TEST(Tls, PlainTextOnATlsPortIsATlsError) {
   HostileEndpoint endpoint;
   endpoint.OnConnection({.at_accept = Send("HTTP/1.1 400 Bad Request\r\n\r\n") + Close()});
