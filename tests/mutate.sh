@@ -174,6 +174,9 @@ mutation no-costly-ciphers dispatcher/http/request_options.cpp \
 mutation no-costly-groups dispatcher/http/request_options.cpp \
   's/curl_easy_setopt\(easy, CURLOPT_SSL_EC_CURVES, .*?;/;/' \
   http_integration_test 'Tls.KeyExchangesOverFinite*'
+mutation no-endless-chains dispatcher/http/attempt.cpp \
+  's/SSL_CTX_set_max_cert_list\(.*?;//' \
+  http_integration_test 'Tls.CertificatesOfMore*'
 mutation deadline dispatcher/http/engine.cpp \
   's/(transfers_\.front\(\)->deadline\(\)) <= Steady::now\(\)/$1 + std::chrono::seconds(1) <= Steady::now()/' \
   http_integration_test 'Deadline.OfTenSeconds*'

@@ -19,6 +19,8 @@ namespace {
 
 // The messages of TLS itself, of which a handshake has some ten and an answer one or two.
 constexpr int kMaxTlsMessages = 64;
+// Of the certificates that the endpoint sends: ten large ones, at 10 ms.
+constexpr long kMaxCertificateBytes = 32L * 1024;
 
 using boost::asio::ip::address;
 using boost::asio::ip::address_v4;
@@ -200,6 +202,7 @@ CURLcode Attempt::SetUpTls(SSL_CTX* context) {
   seen_.connected_at = Steady::now();
   OwnTls(context);
   context_.authorities.Use(context);
+  SSL_CTX_set_max_cert_list(context, kMaxCertificateBytes);
   SSL_CTX_set_msg_callback(context, &Attempt::OnTlsMessage);
   SSL_CTX_set_msg_callback_arg(context, &context_);
   SSL_CTX_set_cert_verify_callback(context, &Attempt::VerifyCertificates, &context_);
