@@ -18,6 +18,7 @@ using Json = nlohmann::json;
 
 // Servers refuse far less, and libcurl's limit of 1 MB for a request would pass for a lack of memory.
 constexpr std::size_t kMaxHeaderBytes = 65536;
+constexpr std::size_t kMaxHeaders = 100;
 constexpr std::size_t kMaxSecrets = 16;
 constexpr std::size_t kMaxSecretBytes = 4096;
 constexpr std::size_t kMaxShownNameBytes = 64;
@@ -106,6 +107,9 @@ std::string Named(std::string_view name) {
 std::optional<Error> ReadHeaders(const Json& headers, Target& target) {
   if (!headers.is_object()) {
     return Error{R"("headers" in the agent's settings is no object: write {"Name": "value"})"};
+  }
+  if (headers.size() > kMaxHeaders) {
+    return Error{"there are more than 100 headers in the agent's settings: remove some"};
   }
   std::size_t bytes = 0;
   for (const auto& [name, json] : headers.items()) {

@@ -177,6 +177,9 @@ mutation no-costly-groups dispatcher/http/request_options.cpp \
 mutation no-endless-chains dispatcher/http/attempt.cpp \
   's/SSL_CTX_set_max_cert_list\(.*?;//' \
   http_integration_test 'Tls.CertificatesOfMore*'
+mutation headers-counted schema/agent_settings.cpp \
+  's/if \(headers\.size\(\) > kMaxHeaders\)/if (false)/' \
+  schema_test 'AgentSettings.LimitTheNumber*'
 mutation deadline dispatcher/http/engine.cpp \
   's/(transfers_\.front\(\)->deadline\(\)) <= Steady::now\(\)/$1 + std::chrono::seconds(1) <= Steady::now()/' \
   http_integration_test 'Deadline.OfTenSeconds*'

@@ -4,16 +4,6 @@
 #include <string>
 
 namespace postcall::http {
-namespace {
-
-void Append(CurlList& list, const std::string& line) {
-  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
-  if (longer == nullptr) throw std::bad_alloc();
-  static_cast<void>(list.release());
-  list.reset(longer);
-}
-
-}  // namespace
 
 void SetRequestOptions(CURL* easy, const Url& url) {
   curl_easy_setopt(easy, CURLOPT_URL, url.ToString().c_str());
@@ -63,11 +53,18 @@ void SetRequestOptions(CURL* easy, const Url& url) {
 
 CurlList MakeHeaderList(const std::vector<Header>& headers) {
   CurlList list;
-  Append(list, "Content-Type: application/json");
-  Append(list, "Expect:");
+  curl_slist* last = nullptr;  // libcurl would walk the whole list each time
+  const auto append = [&](const std::string& line) {
+    curl_slist* const appended = curl_slist_append(last, line.c_str());
+    if (appended == nullptr) throw std::bad_alloc();
+    if (!list) list.reset(appended);
+    last = last == nullptr ? appended : last->next;
+  };
+  append("Content-Type: application/json");
+  append("Expect:");
   for (const Header& header : headers) {
     // libcurl drops a header written `Name:`.
-    Append(list, header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
+    append(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
   }
   return list;
 }

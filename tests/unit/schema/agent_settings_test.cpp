@@ -222,5 +222,13 @@ TEST(AgentSettings, LimitTheSizeOfAllHeadersTogether) {
   EXPECT_LT(Unusable(With("headers", {{std::string(10'000, 'A'), 1}})).error.size(), 200U);
 }
 
+TEST(AgentSettings, LimitTheNumberOfHeaders) {
+  Json headers;
+  for (int i = 1; i <= 100; ++i) headers["X-" + std::to_string(i)] = "";
+  EXPECT_EQ(Usable(With("headers", headers)).headers.size(), 100U);
+  headers["X-101"] = "";
+  EXPECT_THAT(Unusable(With("headers", headers)).error, HasSubstr("more than 100"));
+}
+
 }  // namespace
 }  // namespace postcall
