@@ -107,6 +107,9 @@ mutation status-lines-judged dispatcher/http/attempt.cpp \
 mutation last-look-at-the-wire dispatcher/http/attempt.cpp \
   's/found->second->LookForFirstByte\(\);/;/' \
   http_integration_test 'Reuse.HalfALine*AllIsOverAtOnce'
+mutation first-attempt-remembered dispatcher/http/transfer.cpp \
+  's/if \(!attempt_ && furthest_\) attempt_ = std::move\(furthest_->attempt\);//' \
+  http_integration_test 'Deadline.BetweenTwo*'
 
 # ---- nobody let in
 

@@ -117,7 +117,11 @@ void Transfer::OnSlowConnect(int attempt) {
 void Transfer::OnDeadline() {
   if (running_) attempt_->LookAtWire();
   if (attempt_) attempt_->Abandon();
-  End(JudgeTimeout(attempt_.get(), context_.options.timeout));
+  const auto step = running_                             ? TimeoutIn::kAttempt
+                    : attempts_ == 0 && untried_.empty() ? TimeoutIn::kLookup
+                                                         : TimeoutIn::kWait;
+  if (!attempt_ && furthest_) attempt_ = std::move(furthest_->attempt);
+  End(JudgeTimeout(attempt_.get(), step, context_.options.timeout));
 }
 
 void Transfer::End(PostResult result) {

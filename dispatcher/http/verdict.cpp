@@ -168,21 +168,15 @@ PostResult JudgeEnd(const Attempt& attempt, CURLcode code) {
   return Failed(Facts(attempt, reached), Outcome::kConnectError, ConnectSentence(attempt, code));
 }
 
-PostResult JudgeTimeout(const Attempt* attempt, std::chrono::milliseconds limit) {
-  const std::string within = " within " + InSeconds(limit) + ".";
-  if (attempt == nullptr) {
-    DeliveryResult facts;
-    facts.reached = Reached::kNothing;
-    return Failed(std::move(facts), Outcome::kTimeout, "The host name was not looked up" + within);
-  }
-  const Reached reached = ReachedSoFar(*attempt);
+PostResult JudgeTimeout(const Attempt* attempt, TimeoutIn step, std::chrono::milliseconds limit) {
+  const Reached reached = attempt == nullptr ? Reached::kNothing : ReachedSoFar(*attempt);
   std::string error;
   switch (reached) {
     case Reached::kNothing:
-      error = "No connection was made";
+      error = step == TimeoutIn::kLookup ? "The host name was not looked up" : "No connection was made";
       break;
     case Reached::kConnected:
-      error = attempt->seen().too_late ? "The connection was not ready" : "The TLS handshake did not end";
+      error = step == TimeoutIn::kAttempt ? "The TLS handshake did not end" : "The connection was not ready";
       break;
     case Reached::kRequestSent:
       error = "No answer came";
@@ -192,7 +186,10 @@ PostResult JudgeTimeout(const Attempt* attempt, std::chrono::milliseconds limit)
       error = "The answer was not complete";
       break;
   }
-  return Failed(Facts(*attempt, reached), Outcome::kTimeout, error + within);
+  DeliveryResult facts;
+  facts.reached = reached;
+  if (attempt != nullptr) facts = Facts(*attempt, reached);
+  return Failed(std::move(facts), Outcome::kTimeout, error + " within " + InSeconds(limit) + ".");
 }
 
 PostResult JudgeRehearsal(const Attempt& attempt) {

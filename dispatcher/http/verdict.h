@@ -14,8 +14,11 @@ namespace postcall::http {
 // The attempt is over, with libcurl's `code`. Everything but the times.
 PostResult JudgeEnd(const Attempt& attempt, CURLcode code);
 
-// Time was up after `limit`. `attempt` is nullptr while the name was still being looked up.
-PostResult JudgeTimeout(const Attempt* attempt, std::chrono::milliseconds limit);
+// What a POST was at when its time was up: the lookup of the name, an attempt, or the wait for the next one.
+enum class TimeoutIn { kLookup, kAttempt, kWait };
+
+// Time was up after `limit`. `attempt` is the last one; nullptr when none had begun.
+PostResult JudgeTimeout(const Attempt* attempt, TimeoutIn step, std::chrono::milliseconds limit);
 
 // The connection stood and nothing was to be sent.
 PostResult JudgeRehearsal(const Attempt& attempt);

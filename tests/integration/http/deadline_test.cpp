@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "dispatcher/http/transfer.h"
 #include "tests/integration/http/poster.h"
 #include "tests/support/closed_ports.h"
 #include "tests/support/hostile_endpoint.h"
@@ -106,6 +107,68 @@ TEST(Deadline, HoldsWhileTheNameIsLookedUp) {
   EXPECT_EQ(result.outcome, Outcome::kTimeout);
   EXPECT_EQ(result.reached, Reached::kNothing);
   EXPECT_EQ(result.error, "The host name was not looked up within 0.3 s.");
+}
+
+TEST(Deadline, BeforeTheFirstAttemptIsNoFaultOfTheName) {
+  const FullBacklog black_hole;
+  Poster poster({.timeout = 1ms});
+  std::vector<Poster::Pending> pending;
+  for (int i = 0; i < 500; ++i) {
+    pending.push_back(poster.Start("http://127.0.0.1:" + std::to_string(black_hole.port()) + "/"));
+  }
+  ASSERT_TRUE(poster.RunUntilIdle());
+  for (const auto& post : pending) {
+    ASSERT_EQ((*post)->result.outcome, Outcome::kTimeout);
+    ASSERT_EQ((*post)->result.error, "No connection was made within 0.001 s.");
+  }
+}
+
+// With an engine of the test's own, which never gives the second address its turn.
+TEST(Deadline, BetweenTwoAttemptsSaysHowFarTheFirstCame) {
+  HostileEndpoint endpoint(
+      {.tls = TlsOptions{CertificateAuthority::SelfSigned({"two.test"})}, .on_request = {}});
+  NameServer names;
+  names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
+  boost::asio::io_context loop;
+  const egress::Policy policy = LoopbackAllowed();
+  metrics::Metrics metrics;
+  const http::EngineOptions options;
+  http::SocketWatch watch(loop);
+  const http::CaStore authorities(Authority().ca_file());
+  http::Resolver resolver(watch, names.address());
+  http::Multi multi(watch, 1);
+  http::AttemptContext attempts{policy, authorities, 0};
+  int turns = 0;
+  http::TransferContext context{options,
+                                policy,
+                                metrics,
+                                resolver,
+                                attempts,
+                                [&](const Url&) -> http::Multi& { return multi; },
+                                [&](http::Transfer&) { ++turns; },
+                                [](http::Transfer&, int) {},
+                                [](http::Transfer&) {}};
+  std::optional<http::PostResult> post;
+  const auto transfer = std::make_shared<http::Transfer>(
+      context, Request(endpoint.Url("/", "two.test")), [&](http::PostResult result) { post = result; },
+      false);
+  const auto run_until_turn = [&](int turn) {
+    while (turns < turn && Steady::now() < transfer->deadline()) {
+      watch.Dispatch([] {});
+      resolver.Turn(Steady::now());
+      if (multi.due() <= Steady::now()) multi.OnDue();
+    }
+  };
+  transfer->Start();
+  run_until_turn(1);
+  transfer->StartAttempt();
+  run_until_turn(2);
+  transfer->OnDeadline();
+  transfer->CallDone();
+  EXPECT_EQ(post->result.outcome, Outcome::kTimeout);
+  EXPECT_EQ(post->result.reached, Reached::kConnected);
+  EXPECT_EQ(post->result.remote_address, "127.0.0.1");
+  EXPECT_EQ(post->result.error, "The connection was not ready within 10 s.");
 }
 
 TEST(Deadline, SendBeforeKeepsALateRequestFromLeavingAtAll) {
