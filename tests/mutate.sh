@@ -29,6 +29,9 @@ mutation idle-connections-too-old dispatcher/http/request_options.cpp \
 mutation stale-connection dispatcher/http/attempt.cpp \
   's/SomethingIsUnread\(ends, session\)\) \{/SomethingIsUnread(ends, session) \&\& false) {/' \
   http_integration_test '*StaleConnection*'
+mutation http10-not-kept dispatcher/http/attempt.cpp \
+  's/if \(version == CURL_HTTP_VERSION_1_0\).*?;//' \
+  http_integration_test 'Reuse.AConnectionThatAnswersInHttp10*'
 mutation redirects-not-followed dispatcher/http/request_options.cpp \
   's/CURLOPT_FOLLOWLOCATION, 0L/CURLOPT_FOLLOWLOCATION, 1L/' \
   http_integration_test 'Answer.ARedirect*'

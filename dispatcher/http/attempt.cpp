@@ -347,6 +347,10 @@ std::size_t Attempt::OnHeader(const char* line, std::size_t size) {
     seen_.has_head = status >= 200;
     seen_.switched = status == 101;  // libcurl takes all that follows for a body
     begins_head_ = status < 200;
+    long version = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_VERSION, &version);
+    // libcurl would send the next request on this connection in HTTP/1.0, too.
+    if (version == CURL_HTTP_VERSION_1_0) curl_easy_setopt(easy_.get(), CURLOPT_FORBID_REUSE, 1L);
   }
   seen_.header_bytes += size;
   return seen_.header_bytes > kMaxHeaderBytes || seen_.switched ? 0 : size;

@@ -177,6 +177,19 @@ TEST(Reuse, HalfALineHasStartedAnAnswerThoughAllIsOverAtOnce) {
   }
 }
 
+// libcurl would send the next request in HTTP/1.0, too.
+TEST(Reuse, AConnectionThatAnswersInHttp10IsNotKept) {
+  HostileEndpoint endpoint;
+  endpoint.Otherwise(Send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"));
+  Poster poster;
+  for (int i = 0; i < 2; ++i) {
+    const DeliveryResult result = poster.Send(endpoint.Url()).result;
+    EXPECT_EQ(result.outcome, Outcome::kDelivered);
+    EXPECT_EQ(result.connection_reused, false);
+  }
+  for (const RequestEntry& request : endpoint.ledger().Requests()) EXPECT_FALSE(request.http10);
+}
+
 TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
   HostileEndpoint endpoint;
   endpoint.Otherwise(Wait(30ms) + Respond(200));
