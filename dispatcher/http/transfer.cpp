@@ -1,10 +1,17 @@
 #include "dispatcher/http/transfer.h"
 
+#include <algorithm>
 #include <new>
 
 #include "dispatcher/http/verdict.h"
 
 namespace postcall::http {
+namespace {
+
+// So that no name makes a flood of connections of one POST.
+constexpr std::size_t kMaxAddresses = 16;
+
+}  // namespace
 
 Transfer::Transfer(TransferContext& context, PostRequest request, PostDone done, bool rehearsal)
     : context_(context),
@@ -42,7 +49,8 @@ void Transfer::OnAddresses(const Addresses& addresses) {
   for (const auto& address : addresses) {
     if (!context_.policy.Allows(address)) return End(JudgeBlocked());
   }
-  untried_.assign(addresses.rbegin(), addresses.rend());
+  untried_.assign(addresses.begin(), addresses.begin() + std::min(addresses.size(), kMaxAddresses));
+  std::reverse(untried_.begin(), untried_.end());
   context_.start_soon(*this);
 }
 
