@@ -131,6 +131,12 @@ mutation own-resolver dispatcher/http/attempt.cpp \
 mutation no-proxy dispatcher/http/request_options.cpp \
   's/curl_easy_setopt\(easy, CURLOPT_PROXY, "".*?;/;/' \
   http_integration_test 'RequestBytes.GoPastTheProxies*'
+mutation no-netrc dispatcher/http/request_options.cpp \
+  's/CURL_NETRC_IGNORED/CURL_NETRC_OPTIONAL/' \
+  http_integration_test 'RequestBytes.CarryNoCredentials*'
+mutation no-old-tls dispatcher/http/request_options.cpp \
+  's/CURL_SSLVERSION_TLSv1_2/CURL_SSLVERSION_TLSv1_0/' \
+  http_integration_test '*VersionsBefore12*'
 mutation certificates-verified dispatcher/http/request_options.cpp \
   's/CURLOPT_SSL_VERIFYPEER, 1L/CURLOPT_SSL_VERIFYPEER, 0L/' \
   http_integration_test 'Tls.*'

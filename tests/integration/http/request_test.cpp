@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/integration/http/poster.h"
 #include "tests/support/closed_ports.h"
@@ -96,6 +98,21 @@ TEST(RequestBytes, GoPastTheProxiesOfTheEnvironment) {
   for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
     ::unsetenv(name);
   }
+}
+
+TEST(RequestBytes, CarryNoCredentialsOfANetrcFile) {
+  std::string home = (std::filesystem::temp_directory_path() / "postcall-home-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(home.data()), nullptr);
+  std::ofstream(std::filesystem::path(home) / ".netrc") << "machine 127.0.0.1 login u password p\n";
+  const char* const home_before = std::getenv("HOME");
+  const std::string kept = home_before == nullptr ? "/" : home_before;
+  ::setenv("HOME", home.c_str(), 1);
+  HostileEndpoint endpoint;
+  Poster poster;
+  EXPECT_EQ(poster.Send(endpoint.Url()).result.outcome, Outcome::kDelivered);
+  ::setenv("HOME", kept.c_str(), 1);
+  std::filesystem::remove_all(home);
+  EXPECT_EQ(endpoint.ledger().Requests().at(0).Header("Authorization"), std::nullopt);
 }
 
 TEST(RequestBytes, AreNotSentInARehearsal) {

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "tests/integration/http/poster.h"
 #include "tests/support/hostile_endpoint.h"
 
@@ -81,6 +85,23 @@ TEST(Tls, ACertificateForAnotherNameIsRefused) {
 
 TEST(Tls, VersionsBefore12AreRefused) {
   ExpectTlsError(PostTo(With(Authority().Issue({"127.0.0.1"}), 0, TLS1_1_VERSION)), "");
+}
+
+// OpenSSL itself refuses them, as Debian sets it up: here it does not, which it learns only as a process
+// begins.
+TEST(TlsDeathTest, VersionsBefore12AreRefusedThoughOpenSslWouldTakeThem) {
+  const std::filesystem::path file = Authority().ca_file().parent_path() / "openssl.cnf";
+  std::ofstream(file) << "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = lax\n"
+                         "[lax]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n";
+  ::setenv("OPENSSL_CONF", file.c_str(), 1);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const DeliveryResult result = PostTo(With(Authority().Issue({"127.0.0.1"}), 0, TLS1_1_VERSION));
+        std::exit(result.outcome == Outcome::kTlsError ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  ::unsetenv("OPENSSL_CONF");
 }
 
 // Their price is the server's to choose, up to half a second each, and everybody's to wait for.
