@@ -172,7 +172,7 @@ mutation body-limit dispatcher/http/attempt.cpp \
   's/if \(seen_\.body_bytes < kMaxBodyBytes\) return size;/return size;/' \
   http_integration_test 'Answer.ABodyOverTheLimit*'
 mutation wire-limit dispatcher/http/attempt.cpp \
-  's/if \(ReceivedBytes\(fd_\) <= received_before_ \+ kMaxWireBytes\) return;/return;/' \
+  's/if \(WireBytes\(\) <= kMaxWireBytes\) return;/return;/' \
   http_integration_test 'Crowd.AnswersWithoutAnEnd*'
 mutation tls-messages-counted dispatcher/http/attempt.cpp \
   's/\+\+owner->tls_messages_ <= kMaxTlsMessages/true/' \

@@ -22,6 +22,10 @@ constexpr int kMaxTlsMessages = 64;
 // Of the certificates that the endpoint sends: ten large ones, at 10 ms.
 constexpr long kMaxCertificateBytes = 32L * 1024;
 
+// What TLS 1.2 adds to the bytes in a record, and a chunk of one byte.
+constexpr std::size_t kTlsRecordAdds = 24;
+constexpr std::size_t kLeastChunk = std::string_view("1\r\na\r\n").size();
+
 using boost::asio::ip::address;
 using boost::asio::ip::address_v4;
 using boost::asio::ip::address_v6;
@@ -288,9 +292,11 @@ void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size
   if (sent != 0 || size == 0) return;
   Attempt* const owner = OwnerOf(session, context);
   if (type == SSL3_RT_HANDSHAKE) return CountTlsMessage(owner, session);
+  if (owner == nullptr || !owner->seen_.sent_at) return;
+  if (type == SSL3_RT_HEADER) owner->CountTlsRecord(static_cast<const unsigned char*>(bytes));
   if (*static_cast<const unsigned char*>(bytes) != SSL3_RT_APPLICATION_DATA) return;
   if (type != (SSL_version(session) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER)) return;
-  if (owner != nullptr && owner->seen_.sent_at) owner->NoteFirstByte();
+  owner->NoteFirstByte();
 }
 
 // OpenSSL reads such messages within one call for as long as they come, and nobody else has a turn: also when
@@ -299,6 +305,12 @@ void Attempt::OnTlsMessage(int sent, int, int type, const void* bytes, std::size
 void Attempt::CountTlsMessage(Attempt* owner, SSL* session) {
   if (owner != nullptr && ++owner->tls_messages_ <= kMaxTlsMessages) return;
   SSL_set0_rbio(session, BIO_new(BIO_s_null()));
+}
+
+// Its type, the version in two bytes, its length in two.
+void Attempt::CountTlsRecord(const unsigned char* header) {
+  const std::size_t length = std::size_t{header[3]} << 8 | header[4];
+  tls_bytes_ += std::max(length, kTlsRecordAdds + kLeastChunk) - kTlsRecordAdds;
 }
 
 void Attempt::NoteFirstByte() {
@@ -318,10 +330,14 @@ void Attempt::LookForFirstByte() {
   if (ReceivedBytes(fd_) > received_before_ + 1) NoteFirstByte();
 }
 
+std::uint64_t Attempt::WireBytes() const {
+  return tls_ != nullptr ? tls_bytes_ : ReceivedBytes(fd_) - received_before_;
+}
+
 void Attempt::LookAtWire() {
   if (!seen_.sent_at || reads_no_more_) return;
   LookForFirstByte();
-  if (ReceivedBytes(fd_) <= received_before_ + kMaxWireBytes) return;
+  if (WireBytes() <= kMaxWireBytes) return;
   reads_no_more_ = true;
   curl_easy_pause(easy_.get(), CURLPAUSE_RECV);
 }

@@ -30,7 +30,9 @@ class Transfer;
 inline constexpr std::size_t kMaxBodyBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
 // What an answer may bring over the wire in all: enough for those two though every byte of the body came in a
-// chunk of its own. libcurl reads over chunk extensions in silence, for ever and as fast as they come.
+// chunk of its own. libcurl reads over chunk extensions in silence, for ever and as fast as they come. Of TLS
+// it is what the records hold, and each of them counts as such a chunk at least: enough though every chunk
+// came in a record of its own, and no record is for nothing.
 inline constexpr std::uint64_t kMaxWireBytes = std::uint64_t{512} * 1024;
 
 // What the attempts of one engine share.
@@ -133,6 +135,8 @@ class Attempt {
   static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* session,
                            void* context);
   static void CountTlsMessage(Attempt* owner, SSL* session);
+  void CountTlsRecord(const unsigned char* header);
+  std::uint64_t WireBytes() const;
 
   AttemptContext& context_;
   Transfer& owner_;
@@ -146,6 +150,7 @@ class Attempt {
   int opened_fd_ = -1;
   int fd_ = -1;                        // of the connection that the request was sent on
   std::uint64_t received_before_ = 0;  // of that connection, when it was kept
+  std::uint64_t tls_bytes_ = 0;        // that came since the request, in records
   Seen seen_;
   const SSL_CTX* tls_ = nullptr;  // none without TLS
   CurlList headers_;

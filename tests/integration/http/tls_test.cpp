@@ -167,6 +167,21 @@ TEST(Tls, ACutConnectionIsNotACompleteAnswer) {
   EXPECT_EQ(result.reached, Reached::kResponseStarted);
 }
 
+// Thirty bytes on the wire for each of the body.
+TEST(Tls, EachByteOfAnAnswerMayComeInARecordOfItsOwn) {
+  constexpr int kBytes = 25'000;
+  std::string chunks;
+  for (int i = 0; i < kBytes; ++i) chunks += "1\r\na\r\n";
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"}), version, version));
+    endpoint.Otherwise(Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") + Drip(chunks, 0ms, 6) +
+                       Send("0\r\n\r\n"));
+    const DeliveryResult result = Poster().Send(endpoint.Url()).result;
+    EXPECT_EQ(result.outcome, Outcome::kDelivered) << result.error;
+    EXPECT_EQ(result.response_bytes, kBytes);
+  }
+}
+
 TEST(Tls, ALostRequestOnAKeptConnectionIsNotSentAgain) {
   HostileEndpoint endpoint(With(Authority().Issue({"127.0.0.1"})));
   endpoint.Otherwise(
