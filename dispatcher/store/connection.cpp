@@ -29,11 +29,15 @@ std::string OneLine(std::string message) {
 
 }  // namespace
 
-std::unique_ptr<pqxx::connection> Connect(const DatabaseOptions& options) {
+std::unique_ptr<pqxx::connection> Connect(const DatabaseOptions& options, SteadyTime by) {
   if (const std::optional<std::string> fault = FaultOfDatabaseUrl(options.url)) throw Unavailable(*fault, "");
+  const auto left = std::chrono::floor<std::chrono::seconds>(by - Steady::now());
+  if (left < ShortestConnect(options.url)) {
+    throw Unavailable("the dispatcher stops and no connection to PostgreSQL is left", "");
+  }
   try {
-    auto connection =
-        std::make_unique<pqxx::connection>(ConnectionWords(options.url, options.application_name));
+    auto connection = std::make_unique<pqxx::connection>(
+        ConnectionWords(options.url, options.application_name, std::min(left, kConnectLimit)));
     ForbidReconnect(*connection);
     return connection;
   } catch (const pqxx::failure& error) {

@@ -8,7 +8,8 @@
 
 namespace postcall::store {
 
-// Blocks for 5 s an address at most, unless the URL says otherwise. Throws Unavailable.
-std::unique_ptr<pqxx::connection> Connect(const DatabaseOptions& options);
+// Blocks for as long as database_url.h says, and not beyond `by`: when that is too soon for libpq's shortest
+// limit, nothing is tried. Throws Unavailable.
+std::unique_ptr<pqxx::connection> Connect(const DatabaseOptions& options, SteadyTime by = SteadyTime::max());
 
 }  // namespace postcall::store

@@ -57,8 +57,12 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // The dispatcher stops: from now on no use of this session lasts beyond `deadline`, and what would have to
-  // connect shortly before that is Unavailable at once. Any thread.
+  // connect so shortly before that libpq has no limit for it is Unavailable at once. Any thread.
   void LimitBy(SteadyTime deadline);
+
+  // Connects unless the connection there is still serves, so that a use soon after need not. Throws
+  // Unavailable.
+  void KeepConnected();
 
   // True when there is a connection that was not lost at its last use.
   bool connected() const;

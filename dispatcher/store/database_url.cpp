@@ -2,6 +2,8 @@
 
 #include <libpq-fe.h>
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -52,6 +54,31 @@ bool PasswordMayBeSplit(std::string_view uri) {
          behind_scheme.substr(authority_end).find('@') != std::string_view::npos;
 }
 
+// libpq takes 1 s for 2 s.
+constexpr std::chrono::seconds kShortestAHost{2};
+
+// What libpq would use: the URL's word before the variable.
+std::string ValueOf(const std::vector<Word>& words, std::string_view keyword, const char* variable) {
+  if (const std::string* value = Find(words, keyword)) return *value;
+  const char* value = std::getenv(variable);
+  return value == nullptr ? "" : value;
+}
+
+std::int64_t CountHosts(const std::vector<Word>& words) {
+  std::string hosts = ValueOf(words, "hostaddr", "PGHOSTADDR");
+  if (hosts.empty()) hosts = ValueOf(words, "host", "PGHOST");
+  return std::ranges::count(hosts, ',') + 1;
+}
+
+std::chrono::seconds LimitOfAHost(const std::vector<Word>& words, std::chrono::seconds within) {
+  std::chrono::seconds limit = within / CountHosts(words);
+  const std::string given = ValueOf(words, "connect_timeout", "PGCONNECT_TIMEOUT");
+  std::int64_t seconds = 0;
+  std::from_chars(given.data(), given.data() + given.size(), seconds);
+  if (seconds > 0) limit = std::min(limit, std::chrono::seconds(seconds));  // otherwise: for ever
+  return std::max(limit, kShortestAHost);
+}
+
 bool IsPortList(std::string_view ports) {
   return std::ranges::all_of(ports, [](char c) { return (c >= '0' && c <= '9') || c == ','; });
 }
@@ -94,17 +121,22 @@ std::optional<std::string> FaultOfDatabaseUrl(const std::string& url) {
   return std::nullopt;
 }
 
-std::string ConnectionWords(const std::string& url, const std::string& application_name) {
+std::chrono::seconds ShortestConnect(const std::string& url) {
+  return kShortestAHost * CountHosts(Parse(url).value_or(std::vector<Word>{}));
+}
+
+std::string ConnectionWords(const std::string& url, const std::string& application_name,
+                            std::chrono::seconds within) {
   std::vector<Word> given = Parse(url).value_or(std::vector<Word>{});
   std::string words;
   for (const Word& word : given) {
-    if (word.keyword != "client_encoding") Append(words, word.keyword, word.value);
+    if (word.keyword != "client_encoding" && word.keyword != "connect_timeout")
+      Append(words, word.keyword, word.value);
   }
   const auto unless_given = [&](const std::string& keyword, std::string_view value) {
     if (Find(given, keyword) == nullptr) Append(words, keyword, value);
   };
-  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr)
-    unless_given("connect_timeout", std::to_string(kConnectLimit.count()));
+  Append(words, "connect_timeout", std::to_string(LimitOfAHost(given, within).count()));
   // A server that vanished without a word is noticed within 20 s: keepalives while we wait for an answer, the
   // other limit while our own bytes wait for theirs.
   unless_given("keepalives_idle", "5");

@@ -8,8 +8,6 @@
 #include <string_view>
 #include <utility>
 
-#include "dispatcher/store/database_url.h"
-
 namespace postcall::store {
 namespace {
 
@@ -84,11 +82,7 @@ Transaction::Transaction(Session& session, const char* settings, std::chrono::se
     } catch (const Unavailable&) {
     }
   }
-  if (state_.watchdog.limit() != SteadyTime::max() &&
-      state_.watchdog.limit() - Steady::now() < kConnectLimit) {
-    throw Unavailable("the dispatcher stops and no connection to PostgreSQL is left", "");
-  }
-  state_.connection = Connect(state_.options);
+  state_.connection = Connect(state_.options, state_.watchdog.limit());
   state_.prepared.clear();
   ++state_.number;
   Begin(settings);

@@ -86,6 +86,53 @@ TEST_F(Connecting, GivesUpWithAServerThatIsStopped) {
   EXPECT_EQ(One(session, "SELECT 1"), "1");
 }
 
+// A stop leaves so much time and no more.
+TEST_F(Connecting, TakesNoLongerThanIsLeftOfAStop) {
+  test::TcpProxy proxy(test::SharedPostgres().port());
+  const std::string url =
+      "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname();
+  Session in_time({.url = url, .application_name = "in time"});
+  in_time.LimitBy(Steady::now() + std::chrono::milliseconds(3500));
+  EXPECT_EQ(One(in_time, "SELECT 1"), "1");
+
+  proxy.Stall(true);
+  const SteadyTime start = Steady::now();
+  Session silent({.url = url, .application_name = "silent"});
+  silent.LimitBy(start + std::chrono::milliseconds(3500));
+  EXPECT_THROW(One(silent, "SELECT 1"), Unavailable);
+  EXPECT_LT(Steady::now() - start, std::chrono::milliseconds(3750));
+
+  proxy.Stall(false);
+  const int connections = proxy.connections();
+  Session too_late({.url = url, .application_name = "too late"});
+  too_late.LimitBy(Steady::now() + std::chrono::milliseconds(1900));
+  EXPECT_THROW(One(too_late, "SELECT 1"), Unavailable);
+  EXPECT_EQ(proxy.connections(), connections);
+}
+
+// libpq's limit is for each address, and it takes one of a minute, or none, as readily as one of 5 s.
+TEST_F(Connecting, TakesFiveSecondsAtMostWhateverTheUrlSays) {
+  test::TcpProxy proxy(test::SharedPostgres().port());
+  proxy.Stall(true);
+  const std::string port = std::to_string(proxy.port());
+  const auto seconds_of = [](const std::string& url) {
+    Session session({.url = url, .application_name = "silent"});
+    const SteadyTime start = Steady::now();
+    EXPECT_THROW(Beat(session, Starter().id(), "label"), Unavailable);
+    return Seconds(Steady::now() - start);
+  };
+  const std::string one = "host=127.0.0.1 user=postgres port=" + port;
+  EXPECT_LT(seconds_of(one + " connect_timeout=60"), 6);
+  EXPECT_LT(seconds_of(one + " connect_timeout=0"), 6);
+  EXPECT_LT(seconds_of(one + " connect_timeout=3"), 4) << "less is less";
+  ::setenv("PGCONNECT_TIMEOUT", "60", 1);
+  EXPECT_LT(seconds_of(one), 6);
+  ::unsetenv("PGCONNECT_TIMEOUT");
+  EXPECT_LT(seconds_of("host=127.0.0.1,127.0.0.1 user=postgres port=" + port), 6);
+  EXPECT_LT(seconds_of("host=127.0.0.1,127.0.0.1,127.0.0.1 user=postgres port=" + port), 7)
+      << "2 s a host, libpq's least";
+}
+
 TEST_F(Connecting, KeepsTheConnectionWhenOnlyALimitOfTimePassed) {
   pqxx::connection other(url_);
   pqxx::work holder(other);
