@@ -199,8 +199,17 @@ mutation slow-agents dispatcher/dispatch/admission.cpp \
   's/if \(agent->second\.slow && slow_in_flight_ >= SlowLimit\(\)\) return false;//' \
   dispatch_test 'Admission.SlowAgents*'
 mutation deadline-of-a-stop dispatcher/dispatch/dispatcher.cpp \
-  's/recorder_->LimitBy\(start \+ kStopWithin\);//' \
+  's/recorder_->Drain\(start \+ kStopWithin\);//' \
   manners_test 'Manners.StoppedWithADatabaseThatHangs*'
+mutation connected-while-draining dispatcher/dispatch/recorder.cpp \
+  's/if \(drains\) KeepConnected\(\);//' \
+  process_test 'Process.StoppedBeforeItsFirst*'
+mutation connect-limit dispatcher/store/database_url.cpp \
+  's/std::min\(limit, std::chrono::seconds\(seconds\)\)/std::chrono::seconds(seconds)/' \
+  store_test 'Connecting.TakesFiveSeconds*'
+mutation connects-in-what-is-left dispatcher/store/connection.cpp \
+  's/std::min\(left, kConnectLimit\)/kConnectLimit/' \
+  store_test 'Connecting.TakesNoLonger*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

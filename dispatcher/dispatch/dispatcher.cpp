@@ -86,7 +86,7 @@ std::vector<store::Finished> Dispatcher::Stop() {
   }
   const SteadyTime start = Steady::now();
   claim_loop_->Drain(start + kDrainWithin);
-  recorder_->LimitBy(start + kStopWithin);
+  recorder_->Drain(start + kStopWithin);
   housekeeper_->Stop();
   admission_.WaitUntilEmpty(start + kDrainWithin);
   claim_loop_->Stop();

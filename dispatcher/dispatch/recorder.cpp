@@ -17,6 +17,7 @@ constexpr auto kGather = std::chrono::milliseconds(10);
 
 constexpr auto kRetryAfter = std::chrono::milliseconds(500);
 constexpr auto kTurnAtLeast = std::chrono::seconds(5);
+constexpr auto kTurnWhileDraining = std::chrono::seconds(1);
 
 template <class T>
 void TakeUpTo(std::size_t count, std::deque<T>& from, std::vector<T>& to) {
@@ -43,6 +44,13 @@ Recorder::Recorder(const store::DatabaseOptions& database, HeldDeliveries& held,
       }) {}
 
 Recorder::~Recorder() { Stop(Steady::now()); }
+
+void Recorder::Drain(SteadyTime deadline) {
+  session_.LimitBy(deadline);
+  const std::lock_guard lock(mutex_);
+  draining_ = true;
+  wake_.notify_one();
+}
 
 void Recorder::Finish(store::Finished finished) {
   const std::lock_guard lock(mutex_);
@@ -92,15 +100,22 @@ std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
 }
 
 void Recorder::Run() {
+  bool drains = false;
   while (true) {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [this] {
         return stopping_ || !finished_.empty() || !returned_.empty() || in_batches_ > 0;
       };
-      wake_.wait_for(lock, kTurnAtLeast, has_work);
+      wake_.wait_for(lock, drains ? kTurnWhileDraining : kTurnAtLeast,
+                     [&] { return has_work() || draining_ != drains; });
+      drains = draining_;
       beat_.Turned(Steady::now());
-      if (!has_work()) continue;
+      if (!has_work()) {
+        lock.unlock();
+        if (drains) KeepConnected();
+        continue;
+      }
       if (finished_.size() < kMaxBatch && !stopping_) {
         wake_.wait_for(lock, kGather, [this] { return stopping_ || finished_.size() >= kMaxBatch; });
       }
@@ -115,6 +130,16 @@ void Recorder::Run() {
     wake_.wait_until(lock, std::min(Steady::now() + kRetryAfter, deadline_),
                      [this] { return Steady::now() >= deadline_; });
     if (Steady::now() >= deadline_) return;
+  }
+}
+
+// An outcome that comes shortly before the stop's end finds a connection, or the reason why there is none is
+// told then.
+void Recorder::KeepConnected() {
+  try {
+    session_.KeepConnected();
+  } catch (const std::exception& error) {
+    log::Debug("no connection for the outcomes to come, it is tried again", {{"error", error.what()}});
   }
 }
 

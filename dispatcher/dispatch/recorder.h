@@ -35,14 +35,16 @@ class Recorder {
   // Deliveries that are over, and not yet in the log.
   std::size_t unrecorded() const;
 
-  // The database is not waited for beyond `deadline`. Any thread.
-  void LimitBy(SteadyTime deadline) { session_.LimitBy(deadline); }
+  // The dispatcher stops: keeps connected, for shortly before `deadline` there is no time to connect in. The
+  // database is not waited for beyond that. Any thread.
+  void Drain(SteadyTime deadline);
   // Records what waits, until `deadline` at most, and ends the thread. Idempotent. Returns what could not be
   // recorded; a delivery that could not be given back is among it as not_sent.
   std::vector<store::Finished> Stop(SteadyTime deadline);
 
  private:
   void Run();
+  void KeepConnected();
   bool WriteBatch();
   void CountUnrecorded();
 
@@ -55,6 +57,7 @@ class Recorder {
   std::condition_variable wake_;
   std::deque<store::Finished> finished_;
   std::deque<store::Returned> returned_;
+  bool draining_ = false;
   bool stopping_ = false;
   SteadyTime deadline_ = SteadyTime::max();
 

@@ -106,6 +106,19 @@ TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
   EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
+// A fail-over in which all hosts are silent, with a limit that an administrator found long enough.
+TEST_F(Manners, StoppedWhileItConnectsToHostsThatHangItEndsInTime) {
+  TcpProxy proxy(SharedPostgres().port());
+  proxy.Stall(true);
+  ServiceOptions options = Run({"--database-url", "host=127.0.0.1,127.0.0.1,127.0.0.1 user=postgres port=" +
+                                                      std::to_string(proxy.port())});
+  options.environment = {{"PGCONNECT_TIMEOUT", "60"}};
+  Service service(std::move(options));
+  ASSERT_TRUE(service.WaitForLog("started"));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+}
+
 // Nothing of such a claim was sent, and whether it was made can no longer be found out.
 TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   PrivatePostgres postgres;

@@ -240,5 +240,38 @@ TEST_F(Process, SigtermUnderFullLoadEndsItInTimeWithNothingOpen) {
   EXPECT_EQ(platform_.Outcomes().count("unknown"), 0U);
 }
 
+// The first outcome of its life comes when too little time is left to connect in.
+TEST_F(Process, StoppedBeforeItsFirstOutcomeItRecordsIt) {
+  AddAgents(1);
+  endpoint_.Otherwise(Wait(9500ms) + Respond(200));
+  Service service(Run());
+  platform_.CompleteCalls("agent-1", "call-", 1);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+  EXPECT_EQ(platform_.Outcomes(), (Outcomes{{"delivered", 1}}));
+}
+
+TEST_F(Process, ThatLosesItsConnectionsWhileItStopsRecordsAllTheSame) {
+  AddAgents(1);
+  endpoint_.Otherwise(Respond(200));
+  Service service(Run());
+  platform_.CompleteCalls("agent-1", "call-", 1);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  endpoint_.Otherwise(Wait(9500ms) + Respond(200));
+  platform_.CompleteCalls("agent-1", "slow-", 1);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(2));
+  service.Signal(SIGTERM);
+  ASSERT_TRUE(service.WaitForLog("stopping"));
+  std::this_thread::sleep_for(1s);  // in the midst of the stop is the test
+  EXPECT_GE(platform_
+                .Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE datname = current_database() AND application_name = 'postcall-dispatcher'")
+                .size(),
+            1);
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+  EXPECT_EQ(platform_.Outcomes(), (Outcomes{{"delivered", 2}}));
+}
+
 }  // namespace
 }  // namespace postcall::test
