@@ -204,6 +204,9 @@ mutation deadline-of-a-stop dispatcher/dispatch/dispatcher.cpp \
 mutation connected-while-draining dispatcher/dispatch/recorder.cpp \
   's/if \(drains\) KeepConnected\(\);//' \
   process_test 'Process.StoppedBeforeItsFirst*'
+mutation stops-while-it-starts dispatcher/cli/run_command.cpp \
+  's/LeaveAtOnceAt\(stop_signals\);/Block(stop_signals);/' \
+  process_test 'Process.StoppedWhileItStillMigrates*'
 mutation connect-limit dispatcher/store/database_url.cpp \
   's/std::min\(limit, std::chrono::seconds\(seconds\)\)/std::chrono::seconds(seconds)/' \
   store_test 'Connecting.TakesFiveSeconds*'

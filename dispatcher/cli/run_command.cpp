@@ -6,10 +6,13 @@
 #include <pthread.h>
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "common/log.h"
 #include "dispatcher/admin/admin_server.h"
@@ -32,20 +35,33 @@ constexpr auto kStuckAfter = std::chrono::seconds(30);  // CONTRACT §8, /health
 // So long whoever reads standard error has for the outcomes that only it can still take.
 constexpr auto kPrintWithin = std::chrono::milliseconds(500);
 
-// The signals to stop reach only the thread that waits for them; threads inherit the mask. A terminal that is
-// closed (SIGHUP) is one, unless nohup had it ignored. The others that end a process and mean nothing here do
-// not end deliveries.
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+// A terminal that is closed (SIGHUP) is one, unless nohup had it ignored.
+std::vector<int> StopSignals() {
+  std::vector<int> signals = {SIGTERM, SIGINT};
   struct sigaction hangup {};
   ::sigaction(SIGHUP, nullptr, &hangup);
-  if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  for (const int meaningless : {SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(meaningless, SIG_IGN);
+  if (hangup.sa_handler != SIG_IGN) signals.push_back(SIGHUP);
   return signals;
+}
+
+// Before the service starts nothing is in flight. By a handler, for the first process of a container is
+// spared what a signal does without one.
+void LeaveAtOnceAt(const std::vector<int>& signals) {
+  for (const int signal : signals) std::signal(signal, [](int) { std::_Exit(0); });
+}
+
+// From now on they reach only the thread that waits for them; threads inherit the mask.
+sigset_t Block(const std::vector<int>& signals) {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (const int signal : signals) sigaddset(&blocked, signal);
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  return blocked;
+}
+
+// Signals that end a process and mean nothing here do not end deliveries.
+void IgnoreOtherSignals() {
+  for (const int meaningless : {SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(meaningless, SIG_IGN);
 }
 
 // The process may have as many descriptors as the system lets it.
@@ -148,7 +164,9 @@ std::string LibpqVersion() {
 }  // namespace
 
 int RunCommand(const Options& options) {
-  const sigset_t signals = BlockStopSignals();
+  const std::vector<int> stop_signals = StopSignals();
+  LeaveAtOnceAt(stop_signals);
+  IgnoreOtherSignals();
   http::InitialiseLibrary();
 
   if (options.migrate) {
@@ -160,6 +178,7 @@ int RunCommand(const Options& options) {
     return kBadConfiguration;
   }
 
+  const sigset_t signals = Block(stop_signals);
   metrics::Metrics metrics(
       {.version = POSTCALL_VERSION, .libcurl = http::LibraryVersion(), .libpq = LibpqVersion()});
   std::unique_ptr<dispatch::Dispatcher> dispatcher;

@@ -273,5 +273,19 @@ TEST_F(Process, ThatLosesItsConnectionsWhileItStopsRecordsAllTheSame) {
   EXPECT_EQ(platform_.Outcomes(), (Outcomes{{"delivered", 2}}));
 }
 
+// Nothing is in flight then; the migration is rolled back.
+TEST_F(Process, StoppedWhileItStillMigratesEndsAtOnce) {
+  const std::string url = SharedPostgres().CreateDatabase();
+  Platform platform(url);
+  platform.Query("SELECT pg_advisory_lock(7225613918041233)");  // as another migration holds it
+  Service service(Run({"--database-url", url, "--migrate"}));
+  ASSERT_TRUE(platform.WaitForValue("SELECT count(*) FROM pg_locks WHERE NOT granted", "1"));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(5s), 0) << service.log();
+  EXPECT_THAT(service.log(), ::testing::Not(::testing::HasSubstr("started")));
+  platform.Query("SELECT pg_advisory_unlock(7225613918041233)");
+  EXPECT_EQ(platform.Value("SELECT count(*) FROM pg_class WHERE relname LIKE 'webhook%'"), "0");
+}
+
 }  // namespace
 }  // namespace postcall::test
