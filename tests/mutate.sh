@@ -213,6 +213,9 @@ mutation connect-limit dispatcher/store/database_url.cpp \
 mutation connects-in-what-is-left dispatcher/store/connection.cpp \
   's/std::min\(left, kConnectLimit\)/kConnectLimit/' \
   store_test 'Connecting.TakesNoLonger*'
+mutation database-url-values dispatcher/store/database_url.cpp \
+  's/return FaultOfValues\(\*words\);/return std::nullopt;/' \
+  store_test 'DatabaseUrl.IsRefusedWhenAValue*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

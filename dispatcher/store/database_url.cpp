@@ -2,11 +2,13 @@
 
 #include <libpq-fe.h>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -64,10 +66,12 @@ std::string ValueOf(const std::vector<Word>& words, std::string_view keyword, co
   return value == nullptr ? "" : value;
 }
 
+std::int64_t CountParts(const std::string& list) { return std::ranges::count(list, ',') + 1; }
+
 std::int64_t CountHosts(const std::vector<Word>& words) {
   std::string hosts = ValueOf(words, "hostaddr", "PGHOSTADDR");
   if (hosts.empty()) hosts = ValueOf(words, "host", "PGHOST");
-  return std::ranges::count(hosts, ',') + 1;
+  return CountParts(hosts);
 }
 
 std::chrono::seconds LimitOfAHost(const std::vector<Word>& words, std::chrono::seconds within) {
@@ -81,6 +85,63 @@ std::chrono::seconds LimitOfAHost(const std::vector<Word>& words, std::chrono::s
 
 bool IsPortList(std::string_view ports) {
   return std::ranges::all_of(ports, [](char c) { return (c >= '0' && c <= '9') || c == ','; });
+}
+
+bool IsInteger(std::string_view text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+// An empty one is the default.
+bool IsPort(const std::string& port) {
+  return port.empty() || (IsInteger(port) && std::stoi(port) >= 1 && std::stoi(port) <= 65535);
+}
+
+// Values of which libpq takes only some, and says so only when it connects.
+struct Choice {
+  std::string_view keyword;
+  std::string_view values;
+};
+constexpr std::array kChoices = {
+    Choice{"sslmode", "disable, allow, prefer, require, verify-ca, verify-full"},
+    Choice{"channel_binding", "disable, prefer, require"},
+    Choice{"gssencmode", "disable, prefer, require"},
+    Choice{"target_session_attrs", "any, read-write, read-only, primary, standby, prefer-standby"},
+};
+constexpr std::array<std::string_view, 6> kIntegers = {
+    "connect_timeout",     "keepalives",       "keepalives_idle",
+    "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+};
+
+bool IsOneOf(std::string_view values, const std::string& value) {
+  return (", " + std::string(values) + ", ").find(", " + value + ", ") != std::string::npos;
+}
+
+std::optional<std::string> FaultOfPorts(const std::string& list, std::int64_t hosts) {
+  std::istringstream ports(list);
+  for (std::string port; std::getline(ports, port, ',');) {
+    if (!IsPort(port)) return "the port of the database URL must be from 1 to 65535";
+  }
+  if (const std::int64_t count = CountParts(list); count != 1 && count != hosts)
+    return "the database URL must have one port, or one for each host";
+  return std::nullopt;
+}
+
+std::optional<std::string> FaultOfValues(const std::vector<Word>& words) {
+  for (const auto& [keyword, values] : kChoices) {
+    const std::string* value = Find(words, keyword);
+    if (value != nullptr && !IsOneOf(values, *value)) {
+      return std::string(keyword) + " of the database URL must be one of " + std::string(values);
+    }
+  }
+  for (const std::string_view keyword : kIntegers) {
+    const std::string* value = Find(words, keyword);
+    if (value != nullptr && !IsInteger(*value))
+      return std::string(keyword) + " of the database URL must be a whole number";
+  }
+  const std::string* ports = Find(words, "port");
+  return ports == nullptr ? std::nullopt : FaultOfPorts(*ports, CountHosts(words));
 }
 
 void Append(std::string& words, const std::string& keyword, std::string_view value) {
@@ -118,7 +179,7 @@ std::optional<std::string> FaultOfDatabaseUrl(const std::string& url) {
   if (port != nullptr && !IsPortList(*port)) {
     return "the port of the database URL is not a number; a colon in the password is written as %3A";
   }
-  return std::nullopt;
+  return FaultOfValues(*words);
 }
 
 std::chrono::seconds ShortestConnect(const std::string& url) {

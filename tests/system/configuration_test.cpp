@@ -151,6 +151,12 @@ TEST_F(Configuration, ADatabaseThatIsNotThereFailsMigrateAndIsWaitedForByRun) {
   ExpectOneLine(On(nowhere, "migrate"), 1, {"no_such_database", "does not exist"});
   ExpectOneLine(On("postgresql://u:hunter2@127.0.0.1:1/x", "migrate"), 1, {"127.0.0.1", "refused"});
   ExpectOneLine(On("postgresql://u:hunter2@h:port/x"), 2, {"--database-url cannot be used", "port"});
+  for (const std::string command : {"run", "migrate"}) {
+    ExpectOneLine(On(database_url_ + "&sslmode=bogus", command), 2,
+                  {"--database-url cannot be used", "sslmode", "verify-full"});
+    ExpectOneLine(On("postgresql://h:65536/x", command), 2,
+                  {"--database-url cannot be used", "port", "65535"});
+  }
   Service service(On(nowhere));
   ASSERT_TRUE(service.WaitForLog("the database is away"));
   EXPECT_EQ(service.Get("/readyz").status, 503);

@@ -207,6 +207,35 @@ TEST(DatabaseUrl, IsRefusedWithoutQuotingAnythingWhenThePasswordSplitsIt) {
   }
 }
 
+// What libpq would say only when it connects, and then each time anew.
+TEST(DatabaseUrl, IsRefusedWhenAValueIsNoneOfLibpqs) {
+  for (const auto& [url, named] : std::vector<std::pair<const char*, const char*>>{
+           {"postgresql://h/d?sslmode=bogus", "sslmode"},
+           {"postgresql://h/d?sslmode=REQUIRE", "sslmode"},
+           {"host=h sslmode=''", "sslmode"},
+           {"postgresql://h/d?channel_binding=bogus", "channel_binding"},
+           {"postgresql://h/d?gssencmode=bogus", "gssencmode"},
+           {"postgresql://h/d?target_session_attrs=bogus", "target_session_attrs"},
+           {"postgresql://h/d?connect_timeout=abc", "connect_timeout"},
+           {"postgresql://h/d?keepalives=bogus", "keepalives"},
+           {"postgresql://h/d?tcp_user_timeout=99999999999", "tcp_user_timeout"},
+           {"postgresql://h:65536/d", "port"},
+           {"postgresql://h:0/d", "port"},
+           {"host=a,b port=1,2,3", "port"},
+       }) {
+    const std::optional<std::string> fault = FaultOfDatabaseUrl(url);
+    ASSERT_TRUE(fault) << url;
+    EXPECT_THAT(*fault, HasSubstr(named));
+    EXPECT_THAT(*fault, Not(HasSubstr("bogus")));
+  }
+  for (const char* url :
+       {"postgresql://a:5432,b/d?target_session_attrs=read-write&sslmode=verify-full&connect_timeout=3",
+        "host=a,b port=5433 keepalives=0 channel_binding=require gssencmode=disable",
+        "host=a,b port=,5433 connect_timeout=-1"}) {
+    EXPECT_EQ(FaultOfDatabaseUrl(url), std::nullopt) << url;
+  }
+}
+
 // Through a pooler there are none: see pgbouncer_test.cpp.
 class PreparedStatements : public StoreTest {
  protected:
