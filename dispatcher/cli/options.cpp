@@ -249,6 +249,12 @@ std::variant<Invocation, Leave> ParseCommandLine(const std::vector<std::string>&
       if (const auto given = Find(setting, flags, environment, file))
         Apply(setting, *given, invocation.options);
     }
+    const Options& options = invocation.options;
+    // In the environment or the file it may be meant for `migrate`.
+    if (invocation.command == Command::kRun && flags.ValuesOf("own-tables") && options.own_tables &&
+        !options.migrate) {
+      throw Usage{"--own-tables of run does nothing without --migrate; give both, or neither"};
+    }
     if (invocation.options.instance.empty()) invocation.options.instance = HostName();
     return invocation;
   } catch (const CLI::CallForHelp&) {

@@ -70,6 +70,7 @@ TEST_F(Configuration, WrongUsageIsOneLineAndExitCodeTwo) {
   ExpectOneLine(Run({"argument"}), 2, {"run takes only options", "run --help"});
   ExpectOneLine(Run({"--timeout-ms"}), 2, {"--timeout-ms needs a value"});
   ExpectOneLine(On(database_url_, "resend"), 2, {"unknown command resend"});
+  ExpectOneLine(Run({"--own-tables"}), 2, {"--own-tables", "--migrate"});
   ServiceOptions variable = Run();
   variable.environment = {{"POSTCALL_MAX_IN_FLIGHT", "many"}};
   ExpectOneLine(variable, 2, {"--max-in-flight must be", "POSTCALL_MAX_IN_FLIGHT"});

@@ -90,6 +90,14 @@ TEST(CommandLine, OptionWithoutItsValueIsBadUsage) {
   EXPECT_THAT(Bad({"run", "--max-in-flight", "--migrate"}), HasSubstr("--max-in-flight"));
 }
 
+TEST(CommandLine, OwnTablesOfRunWantsMigrate) {
+  EXPECT_EQ(Bad({"run", "--own-tables"}),
+            "--own-tables of run does nothing without --migrate; give both, or neither");
+  EXPECT_TRUE(Good({"run", "--own-tables", "--migrate"}).own_tables);
+  EXPECT_TRUE(Good({"migrate", "--own-tables"}).own_tables);
+  EXPECT_TRUE(Good({"run"}, {{"POSTCALL_OWN_TABLES", "true"}}).own_tables) << "it is for migrate, too";
+}
+
 TEST(CommandLine, NegativeNumbersAreValuesAndNotOptions) {
   EXPECT_EQ(Bad({"run", "--slow-share", "-1"}), "--slow-share must be a number from 0 to 1; it is \"-1\"");
 }
