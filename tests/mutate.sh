@@ -216,6 +216,9 @@ mutation connects-in-what-is-left dispatcher/store/connection.cpp \
 mutation database-url-values dispatcher/store/database_url.cpp \
   's/return FaultOfValues\(\*words\);/return std::nullopt;/' \
   store_test 'DatabaseUrl.IsRefusedWhenAValue*'
+mutation newer-database-is-bad-configuration dispatcher/store/migrate.cpp \
+  's/throw NeedsNewerBinary\(\*fault\);/return Error{*fault};/' \
+  configuration_test 'Configuration.ADatabaseThatDoesNotFit*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

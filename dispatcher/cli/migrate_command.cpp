@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
+constexpr int kBadConfiguration = 2;
 
 std::string_view ToWord(store::MigrationState state) {
   switch (state) {
@@ -72,6 +73,9 @@ int MigrateCommand(const Options& options) {
   const store::DatabaseOptions database{options.database_url, "postcall-dispatcher migrate"};
   try {
     return options.status ? PrintStatus(database) : Migrate(database, options.own_tables);
+  } catch (const store::NeedsNewerBinary& error) {
+    log::Error("the database does not fit", {{"reason", error.what()}});
+    return kBadConfiguration;
   } catch (const store::DatabaseError& error) {
     log::Error("the database cannot be used", {{"reason", error.what()}});
     return kFailed;

@@ -141,7 +141,7 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   }
 
   const pqxx::result applied = work.exec(kApplied);
-  if (auto fault = FaultOfCompatibility(CompatibilityOf(applied))) return Error{*fault};
+  if (auto fault = FaultOfCompatibility(CompatibilityOf(applied))) throw NeedsNewerBinary(*fault);
   std::set<int> versions;
   for (const auto& row : applied) versions.insert(row["version"].as<int>());
 

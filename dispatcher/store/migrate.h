@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,12 @@
 #include "dispatcher/store/database.h"
 
 namespace postcall::store {
+
+// The database's compatibility number is newer than this binary's.
+class NeedsNewerBinary : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 struct MigrateOptions {
   // The platform has tables of its own and has defined the two views (CONTRACT §3). Decided by the first
@@ -30,8 +37,8 @@ struct Migrated {
 // Each migration is a transaction of its own, so what was applied before an error stays. A lock that is held
 // by the platform's transactions is waited for half a second at a time, for a minute at most, so that the
 // platform never queues behind it for longer.
-// An error when the database cannot be brought to this version: it demands a newer binary, a table or view
-// does not fit, a right is missing. Throws Unavailable when it cannot be reached.
+// An error when the database cannot be brought to this version: a table or view does not fit, a right is
+// missing. Throws NeedsNewerBinary, and Unavailable when it cannot be reached.
 Result<Migrated> Migrate(const DatabaseOptions& database, const MigrateOptions& options = {});
 
 enum class MigrationState {

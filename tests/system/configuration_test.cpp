@@ -126,9 +126,9 @@ TEST_F(Configuration, ADatabaseThatDoesNotFitIsRefusedWithTheMend) {
   // Of a newer version.
   platform_.Query("INSERT INTO webhook_migrations VALUES (99, 'of_the_future', now(), 99)");
   ExpectOneLine(Run(), 2, {"compatibility number 99", "use a newer postcall-dispatcher"});
-  ExpectOneLine(On(database_url_, "migrate"), 1,
+  ExpectOneLine(On(database_url_, "migrate"), 2,
                 {"compatibility number 99", "use a newer postcall-dispatcher"});
-  ExpectOneLine(Run({"--migrate"}), 1, {"compatibility number 99", "use a newer postcall-dispatcher"});
+  ExpectOneLine(Run({"--migrate"}), 2, {"compatibility number 99", "use a newer postcall-dispatcher"});
   // Of an older one.
   platform_.Query("DELETE FROM webhook_migrations WHERE version IN (5, 99)");
   ExpectOneLine(Run(), 2, {"lacks the migration reports", "run `postcall-dispatcher migrate`"});
@@ -136,6 +136,14 @@ TEST_F(Configuration, ADatabaseThatDoesNotFitIsRefusedWithTheMend) {
   platform_.Query("INSERT INTO webhook_migrations VALUES (5, 'reports', now(), 1)");
   platform_.Query("ALTER VIEW webhook_agents RENAME TO webhook_bots");
   ExpectOneLine(Run(), 2, {"there is no view webhook_agents"});
+}
+
+TEST_F(Configuration, ARoleWithoutRightsIsRefusedWithTheMend) {
+  platform_.Query("CREATE ROLE without_rights LOGIN");
+  const std::string url =
+      SharedPostgres().Url(platform_.Value("SELECT current_database()"), "without_rights");
+  ExpectOneLine(On(url), 2, {"permission denied for table webhook_", "SELECT webhook_grant_roles()"});
+  platform_.Query("DROP ROLE without_rights");
 }
 
 TEST_F(Configuration, ADatabaseOfAnotherEncodingIsRefusedWithTheMend) {

@@ -131,10 +131,13 @@ TEST_F(Migrations, TellTheirStatus) {
 TEST_F(Migrations, RefuseADatabaseThatDemandsANewerBinary) {
   ASSERT_TRUE(Migrate(Options()));
   db_.Run("INSERT INTO webhook_migrations VALUES (99, 'of_the_future', now(), 2)");
-  const auto migrated = Migrate(Options());
-  ASSERT_FALSE(migrated);
-  EXPECT_THAT(migrated.error(), HasSubstr("compatibility number 2"));
-  EXPECT_EQ(Fault(), migrated.error());
+  try {
+    Migrate(Options());
+    FAIL();
+  } catch (const store::NeedsNewerBinary& refusal) {
+    EXPECT_THAT(refusal.what(), HasSubstr("compatibility number 2"));
+    EXPECT_EQ(Fault(), refusal.what());
+  }
 }
 
 TEST_F(Migrations, AcceptANewerDatabaseThatOlderBinariesCanLiveWith) {
