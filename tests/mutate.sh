@@ -219,6 +219,9 @@ mutation database-url-values dispatcher/store/database_url.cpp \
 mutation newer-database-is-bad-configuration dispatcher/store/migrate.cpp \
   's/throw NeedsNewerBinary\(\*fault\);/return Error{*fault};/' \
   configuration_test 'Configuration.ADatabaseThatDoesNotFit*'
+mutation rights-at-the-start dispatcher/cli/run_command.cpp \
+  's/return refused\.what\(\) \+.*?;/return std::nullopt;/s' \
+  configuration_test 'Configuration.ARoleWithoutRights*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

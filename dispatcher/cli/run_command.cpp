@@ -151,8 +151,14 @@ std::optional<std::string> FaultNow(const std::string& database_url) {
   try {
     store::Session session({database_url, "postcall-dispatcher"});
     return store::FaultOfDatabase(session);
-  } catch (const store::DatabaseError&) {
+  } catch (const store::Unavailable&) {
     return std::nullopt;
+  } catch (const store::Refused& refused) {
+    const bool lacks_rights = refused.sqlstate() == "42501";
+    return refused.what() + std::string(lacks_rights
+                                            ? ": run `SELECT webhook_grant_roles()` as the owner and "
+                                              "make this role a member of postcall_service"
+                                            : "; use another database, or mend this one");
   }
 }
 
