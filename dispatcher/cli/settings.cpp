@@ -45,7 +45,7 @@ Fault SetRanges(Options& options, const Values& values) {
   (options.*kField).clear();
   for (const std::string& value : values) {
     const Result<egress::Cidr> range = egress::ParseCidr(value);
-    if (!range) return "must be ranges as 10.0.0.0/8 or 2001:db8::/32: " + range.error();
+    if (!range) return "must be ranges as 10.0.0.0/8 or 2001:db8::/32, one range each: " + range.error();
     (options.*kField).push_back(*range);
   }
   return std::nullopt;
@@ -161,9 +161,11 @@ std::vector<Setting> MakeSettings() {
        SetWhole<&Options::network_threads, 1, 64>},
       {"timeout-ms", "MS", "limit of one delivery, 1 to 10000 (default 10000)", Kind::kValue, run, false,
        SetTimeout},
-      {"egress-allow", "CIDR", "addresses that may be reached though they are not public; repeatable",
+      {"egress-allow", "CIDR",
+       "addresses that may be reached though they are not public; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_allow>},
-      {"egress-deny", "CIDR", "addresses that may not be reached, beats --egress-allow; repeatable",
+      {"egress-deny", "CIDR",
+       "addresses that may not be reached, beats --egress-allow; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_deny>},
       {"ca-file", "FILE", "PEM bundle of trusted certificates (default: the system's)", Kind::kValue, run,
        false, SetCaFile},

@@ -106,6 +106,7 @@ TEST(CommandLine, RepeatableOptionTakesOneValueEachTime) {
   EXPECT_EQ(Good({"run", "--egress-deny", "10.0.0.0/8", "--egress-deny", "11.0.0.0/8"}).egress_deny.size(),
             2u);
   EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8", "11.0.0.0/8"}), HasSubstr("run takes only options"));
+  EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8,11.0.0.0/8"}), HasSubstr("one range each"));
 }
 
 TEST(CommandLine, ControlCharactersStillMakeOneLine) {
