@@ -222,6 +222,15 @@ mutation newer-database-is-bad-configuration dispatcher/store/migrate.cpp \
 mutation rights-at-the-start dispatcher/cli/run_command.cpp \
   's/return refused\.what\(\) \+.*?;/return std::nullopt;/s' \
   configuration_test 'Configuration.ARoleWithoutRights*'
+mutation given-up-after-twenty dispatcher/dispatch/dispatcher.cpp \
+  's/delivery\.returns >= kMaxReturns/false/' \
+  machine_test 'Machine.OutOfDescriptorsForGood*'
+mutation pause-after-a-fault dispatcher/dispatch/dispatcher.cpp \
+  's/admission_\.PauseAll\(now \+ kPauseAfterFault\);/;/' \
+  machine_test 'Machine.OutOfDescriptorsForGood*'
+mutation egress-deny-reaches-the-policy dispatcher/cli/run_command.cpp \
+  's/options\.egress_deny\)/{})/' \
+  options_test 'Options.EgressDeny*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

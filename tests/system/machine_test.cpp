@@ -70,6 +70,28 @@ TEST_F(Machine, OutOfDescriptorsWhileItRunsGivesBackAndDeliversLater) {
   ExpectTheOracleIsContent({}, {&service});
 }
 
+// A fault that does not pass: the delivery goes back twenty times, a second apart, and then it is over.
+TEST_F(Machine, OutOfDescriptorsForGoodGivesUpAfterTwentyPauses) {
+  endpoint_.Otherwise(Respond(200, "ok", {{"Connection", "close"}}));
+  platform_.AddAgent("agent", endpoint_.Url("/hook"));
+  const Service service(Run());
+  platform_.CompleteCalls("agent", "before-", 1);
+  ASSERT_TRUE(platform_.WaitUntilSettled());  // so that the connection for outcomes is there
+  service.Limit(RLIMIT_NOFILE, 3);            // those that it has stay, and no other is to be had
+  platform_.CompleteCalls("agent", "call-", 1);
+  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox")) << service.log();
+  const SteadyTime start = Steady::now();
+  ASSERT_TRUE(platform_.WaitForValue(
+      "SELECT outcome FROM webhook_deliveries WHERE call_id = 'call-1' AND outcome <> 'in_flight'",
+      "not_sent", 60s))
+      << service.log();
+  EXPECT_GT(Seconds(Steady::now() - start), 18) << "claiming did not pause";
+  service.Limit(RLIMIT_NOFILE, 1024);
+  EXPECT_EQ(service.Metric(R"(postcall_local_faults_total{kind="descriptors"})"), 21.0);
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 1U);
+  ExpectTheOracleIsContent({}, {&service});
+}
+
 // Takes every local port towards an endpoint.
 class NoPorts {
  public:
