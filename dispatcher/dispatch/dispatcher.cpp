@@ -47,6 +47,17 @@ void ObserveIf(prometheus::Histogram& histogram, const std::optional<double>& mi
   if (milliseconds) histogram.Observe(*milliseconds / 1000);
 }
 
+// `status` 0: there was no response.
+void LogNotDelivered(const CallId& call, const AgentId& agent, Outcome outcome,
+                     const std::string& url_for_log, int status, const std::string& error) {
+  log::Info("a call was not delivered", {{"call", call.get()},
+                                         {"agent", agent.get()},
+                                         {"outcome", ToString(outcome)},
+                                         {"url", url_for_log},
+                                         {"status", status},
+                                         {"error", error}});
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
@@ -123,6 +134,7 @@ void Dispatcher::Send(const store::Claimed& claimed) {
   }
   for (const Intake::FinishedByClaim& finished : taken.finished) {
     CountOutcome(finished.outcome, finished.cause, finished.agent);
+    LogNotDelivered(finished.call, finished.agent, finished.outcome, finished.url_for_log, 0, finished.error);
   }
   Lost(lost);
 }
@@ -246,12 +258,8 @@ void Dispatcher::Finish(const ClaimedDelivery& delivery, DeliveryResult result, 
   ObserveIf(metrics_.first_byte, result.times.first_byte);
   if (result.http_status) metrics_.responses(*result.http_status).Increment();
   if (result.outcome != Outcome::kDelivered) {
-    log::Info("a call was not delivered", {{"call", delivery.call_id.get()},
-                                           {"agent", delivery.agent_id.get()},
-                                           {"outcome", ToString(result.outcome)},
-                                           {"url", delivery.destination->target().url_for_log},
-                                           {"status", result.http_status.value_or(0)},
-                                           {"error", result.error}});
+    LogNotDelivered(delivery.call_id, delivery.agent_id, result.outcome,
+                    delivery.destination->target().url_for_log, result.http_status.value_or(0), result.error);
   }
   recorder_->Finish(
       store::Finished{delivery.key, delivery.cause, delivery.claimed.ToDatabaseTime(now), std::move(result)});

@@ -80,7 +80,8 @@ store::Finish Intake::GiveUp(const store::Candidate& candidate) {
 
 store::Finish Intake::FinishInClaim(const store::Candidate& candidate, Outcome outcome, std::string url,
                                     std::string error) {
-  finished_by_claim_.push_back({outcome, candidate.cause, AgentId(std::string(candidate.agent_id))});
+  finished_by_claim_.push_back({outcome, candidate.cause, CallId(std::string(candidate.call_id)),
+                                AgentId(std::string(candidate.agent_id)), url, error});
   return {outcome, std::move(url), std::move(error)};
 }
 

@@ -23,7 +23,10 @@ class Intake {
   struct FinishedByClaim {
     Outcome outcome;
     Cause cause;
+    CallId call;
     AgentId agent;
+    std::string url_for_log;  // empty: none
+    std::string error;
   };
   struct Taken {
     std::vector<ClaimedDeliveryPtr> deliveries;  // each has a slot, a body, and its row's key
