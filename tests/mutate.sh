@@ -231,6 +231,9 @@ mutation pause-after-a-fault dispatcher/dispatch/dispatcher.cpp \
 mutation egress-deny-reaches-the-policy dispatcher/cli/run_command.cpp \
   's/options\.egress_deny\)/{})/' \
   options_test 'Options.EgressDeny*'
+mutation said-once-an-outage dispatcher/dispatch/claim_loop.cpp \
+  's/std::exchange\(said_, fault\) != fault && !connected/!connected/' \
+  manners_test 'Manners.SaysAnOutageOnce'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'

@@ -283,12 +283,13 @@ void ClaimLoop::BeatIfDue() {
 void ClaimLoop::SetStatus(bool connected, std::string reason) {
   const std::lock_guard lock(mutex_);
   if (connected && !status_.connected) log::Info("connected to the database");
-  // Said once for each reason, not at each try.
-  if (!connected && reason != status_.reason) {
-    log::Error(session_.connected() ? "the database cannot be used, nothing new is sent until it can"
-                                    : "the database is away, nothing new is sent until it is back",
-               {{"error", reason}});
+  std::string_view fault;
+  if (!connected) {
+    fault = session_.connected() ? "the database cannot be used, nothing new is sent until it can"
+                                 : "the database is away, nothing new is sent until it is back";
   }
+  // Said once, not at each try; /readyz has the newest reason.
+  if (std::exchange(said_, fault) != fault && !connected) log::Error(fault, {{"error", reason}});
   status_ = {connected, std::move(reason)};
   metrics_.database_connected.Set(connected ? 1 : 0);
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -104,6 +105,7 @@ class ClaimLoop {
   bool stopping_ = false;
   std::vector<ClaimedDeliveryPtr> to_confirm_;
   DatabaseStatus status_{false, "not connected to the database yet"};
+  std::string_view said_;  // what is wrong with the database, as logged; a constant
 
   std::thread thread_;
 };

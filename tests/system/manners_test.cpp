@@ -231,6 +231,39 @@ TEST_F(Manners, SaysAnOutageOnce) {
   const auto said = Count(service.log(), R"(chore="make calls due whose analysis came")");
   EXPECT_GE(said, 1) << service.log();
   EXPECT_LE(said, 2) << service.log();
+  EXPECT_EQ(Count(service.log(), "the database is away"), 1) << service.log();
+  EXPECT_NE(service.Get("/readyz").body.find("connection to server"), std::string::npos)
+      << "the newest reason: " << service.Get("/readyz").body;
+  EXPECT_EQ(Count(service.log(), "the database cannot be used"), 0) << service.log();
+}
+
+// Sent or not: what the claim itself ends is told like the rest.
+TEST_F(Manners, LogsEachCallThatWasNotDelivered) {
+  endpoint_.On("/refusal", Respond(500));
+  platform_.AddAgent("refusing", endpoint_.Url("/refusal"));
+  platform_.AddAgent("wrong", "https://user:hunter2@hooks.example:0/x");
+  platform_.AddAgent("gone", endpoint_.Url("/ok"));
+  for (const std::string agent : {"refusing", "wrong", "gone"})
+    platform_.CompleteCalls(agent, agent + "-", 1);
+  platform_.Query("DELETE FROM calls WHERE agent_id = 'gone'");
+  Service service(Run({"--log-format", "json"}));
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  service.Signal(SIGTERM);
+  ASSERT_EQ(service.Wait(11s), 0);
+  std::map<std::string, nlohmann::json> said;
+  std::istringstream lines(service.log());
+  for (std::string line; std::getline(lines, line);) {
+    const auto event = nlohmann::json::parse(line);
+    if (event.at("event") == "a call was not delivered") said[event.at("call")] = event;
+  }
+  ASSERT_EQ(said.size(), 3U) << service.log();
+  for (const auto& [call, event] : said) {
+    for (const std::string field : {"agent", "outcome", "url", "error"}) {
+      EXPECT_EQ(event.at(field),
+                platform_.Value("SELECT coalesce(" + std::string(field == "agent" ? "agent_id" : field) +
+                                ", '') FROM webhook_deliveries WHERE call_id = '" + call + "'"));
+    }
+  }
 }
 
 TEST_F(Manners, WritesNoKeysOfTlsSessionsWhateverTheEnvironmentSays) {
