@@ -107,6 +107,9 @@ mutation heads-whole dispatcher/http/verdict.cpp \
 mutation status-lines-judged dispatcher/http/attempt.cpp \
   's/if \(begins_head_ && !IsStatusLine\(text\)\)/if (false)/' \
   http_integration_test 'Answer.WithoutAStatusLine*'
+mutation records-not-counted-as-wire dispatcher/http/attempt.cpp \
+  's/tls_ != nullptr \? tls_bytes_ : //' \
+  http_integration_test 'Tls.EachByte*'
 mutation last-look-at-the-wire dispatcher/http/attempt.cpp \
   's/found->second->LookForFirstByte\(\);/;/' \
   http_integration_test 'Reuse.HalfALine*AllIsOverAtOnce'
@@ -241,7 +244,7 @@ mutation slow-addresses-yield dispatcher/http/transfer.cpp \
   's/if \(!untried_\.empty\(\)\) context_\.limit_connect\(\*this, attempts_\);//' \
   http_integration_test 'Address.ThatDoesNotConnect*'
 mutation few-addresses-tried dispatcher/http/transfer.cpp \
-  's/std::min\(addresses\.size\(\), kMaxAddresses\)/addresses.size()/' \
+  's/std::min\(std::ssize\(addresses\), kMaxAddresses\)/std::ssize(addresses)/' \
   http_integration_test 'Address.IsOneOfSixteen*'
 mutation log-unread common/log.cpp \
   's/overrun_oldest/block/' \

@@ -1,6 +1,8 @@
 #include "dispatcher/http/transfer.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <new>
 
 #include "dispatcher/http/verdict.h"
@@ -9,7 +11,7 @@ namespace postcall::http {
 namespace {
 
 // So that no name makes a flood of connections of one POST.
-constexpr std::size_t kMaxAddresses = 16;
+constexpr std::ptrdiff_t kMaxAddresses = 16;
 
 }  // namespace
 
@@ -49,7 +51,7 @@ void Transfer::OnAddresses(const Addresses& addresses) {
   for (const auto& address : addresses) {
     if (!context_.policy.Allows(address)) return End(JudgeBlocked());
   }
-  untried_.assign(addresses.begin(), addresses.begin() + std::min(addresses.size(), kMaxAddresses));
+  untried_.assign(addresses.begin(), addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses));
   std::reverse(untried_.begin(), untried_.end());
   context_.start_soon(*this);
 }

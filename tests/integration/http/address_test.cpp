@@ -174,7 +174,7 @@ std::vector<std::string> LoopbackAddresses(int count) {
 TEST(Address, IsOneOfSixteenThatAreTried) {
   HostileEndpoint endpoint(
       {.address = "0.0.0.0", .tls = TlsOptions{Authority().Issue({"many.test"})}, .on_request = {}});
-  endpoint.OnConnection({.at_accept = Reset()});
+  endpoint.OnConnection({.at_accept = Close()});
   NameServer names;
   names.Script("many.test", NameAnswer::Addresses(LoopbackAddresses(200)));
   Poster poster({.name_servers = names.address()});
