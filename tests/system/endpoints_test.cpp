@@ -91,6 +91,30 @@ class Endpoints : public SystemTest {
     }
   }
 
+  // Seconds from a request until its connection was closed, of those that hang: one that drips learns of the
+  // end only as it writes, and one that reads no more not at all.
+  double LongestHang() {
+    const auto hangs = [](const RequestEntry& request) {
+      return request.path == "/hang-after-request" || request.path == "/length-too-long-and-hang";
+    };
+    double longest = 0;
+    int hung = 0;
+    EXPECT_TRUE(endpoint_.ledger().WaitFor(
+        [&](const auto& requests, const auto& connections) {
+          hung = 0;
+          for (const RequestEntry& request : requests) {
+            const std::optional<SteadyTime> closed_at = connections[request.connection].closed_at;
+            if (!hangs(request) || !closed_at) continue;
+            longest = std::max(longest, Seconds(*closed_at - request.head_at));
+            ++hung;
+          }
+          return hung == 40;
+        },
+        5s))
+        << hung;
+    return longest;
+  }
+
   Scenarios scenarios_;
   CertificateAuthority authority_;
   std::vector<std::unique_ptr<HostileEndpoint>> others_;
@@ -238,10 +262,27 @@ TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
   ExpectTheOracleIsContent({}, {&service}, Others());
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE total_ms > 10250"), "0")
       << platform_.Value("SELECT max(total_ms) || ' ms' FROM webhook_deliveries");
+  EXPECT_LE(LongestHang(), 10.25) << "by the endpoint's own clock";
   EXPECT_EQ(inside.ledger().ConnectionCount(), 0U) << "a redirect was followed";
   if (kSanitized) return;
   EXPECT_LT(peaks[0], before + kPeakBound);
   EXPECT_LT(peaks[1], peaks[0] + kGrowthBound) << "of " << before << " bytes before";
+}
+
+// More than any socket's buffer takes, so that the end comes while bytes are being written.
+TEST_F(Endpoints, ThatCloseInTheMidstOfALargeRequestAreTold) {
+  endpoint_.On("/close", Close(), AnswerAt::kHeadEnd);
+  platform_.AddAgent("agent", endpoint_.Url("/close"));
+  platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('large', 'agent', 'in_progress')");
+  platform_.Query("INSERT INTO call_analysis (call_id, summary) VALUES ('large', repeat('x', 5000000))");
+  platform_.Query("UPDATE calls SET status = 'completed'");
+  const Service service(Run());
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  EXPECT_EQ(platform_.Value("SELECT outcome || ' ' || reached FROM webhook_deliveries"),
+            "network_error request_sent");
+  ASSERT_EQ(endpoint_.ledger().RequestCount(), 1U);
+  EXPECT_FALSE(endpoint_.ledger().Requests()[0].complete);
+  ExpectTheOracleIsContent({}, {&service});
 }
 
 }  // namespace
