@@ -223,7 +223,7 @@ mutation newer-database-is-bad-configuration dispatcher/store/migrate.cpp \
   's/throw NeedsNewerBinary\(\*fault\);/return Error{*fault};/' \
   configuration_test 'Configuration.ADatabaseThatDoesNotFit*'
 mutation rights-at-the-start dispatcher/cli/run_command.cpp \
-  's/return refused\.what\(\) \+.*?;/return std::nullopt;/s' \
+  's/return refused\.what\(\) \+.*?\);/return std::nullopt;/s' \
   configuration_test 'Configuration.ARoleWithoutRights*'
 mutation given-up-after-twenty dispatcher/dispatch/dispatcher.cpp \
   's/delivery\.returns >= kMaxReturns/false/' \
@@ -237,6 +237,9 @@ mutation egress-deny-reaches-the-policy dispatcher/cli/run_command.cpp \
 mutation said-once-an-outage dispatcher/dispatch/claim_loop.cpp \
   's/std::exchange\(said_, fault\) != fault && !connected/!connected/' \
   manners_test 'Manners.SaysAnOutageOnce'
+mutation claims-own-ends-logged dispatcher/dispatch/dispatcher.cpp \
+  's/    LogNotDelivered\(finished\.call.*?;\n//s' \
+  manners_test 'Manners.LogsEachCall*'
 mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
   's/kSignedByNetwork = .*?;/kSignedByNetwork = std::size_t{1} << 40;/' \
   manners_test 'Manners.ALargeSignedBody*'
