@@ -16,6 +16,7 @@ constexpr std::array kAll = {
     Migration{6, "triggers", sql::k0006_triggers, Kind::kSourceTables, 1},
     Migration{7, "analysis_hints", sql::k0007_analysis_hints, Kind::kAlways, 1},
     Migration{8, "roles", sql::k0008_roles, Kind::kAlways, 1},
+    Migration{9, "hardening", sql::k0009_hardening, Kind::kAlways, 1},
 };
 
 consteval bool CountsUp() {

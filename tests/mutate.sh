@@ -35,7 +35,7 @@ mutation http10-not-kept dispatcher/http/attempt.cpp \
 mutation redirects-not-followed dispatcher/http/request_options.cpp \
   's/CURLOPT_FOLLOWLOCATION, 0L/CURLOPT_FOLLOWLOCATION, 1L/' \
   http_integration_test 'Answer.ARedirect*'
-mutation ledger migrations/0003_enqueue.sql \
+mutation ledger migrations/0009_hardening.sql \
   's/INSERT INTO webhook_enqueued \(call_id, agent_id, enqueued_at\)\n    SELECT \$1, agent, moment/INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)\n    SELECT \$1 || \x27 \x27 || gen_random_uuid(), agent, moment/' \
   migrations_test 'Enqueue.AStatusThatFlips*:Enqueue.ARowDeleted*'
 mutation unknown-never-sent dispatcher/store/confirm.cpp \
@@ -92,6 +92,9 @@ mutation stop-prints-what-is-left dispatcher/dispatch/recorder.cpp \
 mutation unreadable-calls-set-aside dispatcher/store/claim.cpp \
   's/    transaction\.Exec\(kPostpone, row\.first\.get\(\)\);/    ;/' \
   store_test 'ClaimSources.ThatCannotBeRead*'
+mutation unknown-agents-found dispatcher/store/claim.cpp \
+  's/if \(unknown\.empty\(\)\) return \{\};/return {};/' \
+  store_test 'ClaimSources.FindTheAgent*'
 mutation poolers-told-apart dispatcher/store/transaction.cpp \
   's/!state_\.is_pooled && Exec\("SELECT pg_backend_pid\(\)"\).*?;/true;/' \
   store_test 'ThroughPgBouncer.*:PreparedStatements.*'

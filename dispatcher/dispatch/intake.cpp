@@ -25,7 +25,8 @@ store::Judge Intake::MakeJudge() {
 std::variant<store::Leave, store::Read, store::Finish> Intake::Admit(const store::Candidate& candidate) {
   if (candidate.settings == nullptr) {
     return FinishInClaim(candidate, Outcome::kSkipped, "",
-                         "The agent was removed after the call was enqueued.");
+                         candidate.agent_id.empty() ? "The call was removed after it was enqueued."
+                                                    : "The agent was removed after the call was enqueued.");
   }
   AgentId agent_id{std::string(candidate.agent_id)};
   std::shared_ptr<const Destination> destination = DestinationOf(agent_id, *candidate.settings);

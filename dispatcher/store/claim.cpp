@@ -54,6 +54,10 @@ constexpr const char* kPick = R"sql(
      LIMIT $2::int
 )sql";
 
+// The agents of rows whose call could not be read when it was completed. Writes them down, which moves the
+// rows.
+constexpr const char* kFindAgents = "SELECT id, agent_id, place FROM webhook_find_agents($1::bigint[])";
+
 // Moves the judged rows from the outbox to the log. $5 is claimed_at, and finished_at of what is final at
 // once.
 constexpr const char* kTake = R"sql(
@@ -180,33 +184,60 @@ Candidate CandidateOf(const pqxx::row& row) {
           .returns = row[6].as<int>()};
 }
 
+// An empty agent is not known yet, for webhook_enqueue could not read the call. It stays empty when the call
+// is gone. What is returned holds the texts of what was found. Throws Unreadable.
+pqxx::result FindAgents(Transaction& transaction, std::vector<Candidate>& candidates,
+                        std::vector<std::string_view>& places) {
+  std::vector<Candidate> unknown;
+  ArrayLiteral literal;
+  for (const Candidate& candidate : candidates) {
+    if (!candidate.agent_id.empty()) continue;
+    unknown.push_back(candidate);
+    literal.Add(candidate.id.get());
+  }
+  if (unknown.empty()) return {};
+  const std::string ids = std::move(literal).Close();
+  pqxx::result found = Reads(unknown, [&] { return transaction.Exec(kFindAgents, ids); });
+  for (const pqxx::row& row : found) {
+    const auto of = std::ranges::find(candidates, DeliveryId(row[0].as<std::int64_t>()), &Candidate::id);
+    of->agent_id = TextOf(row[1]);
+    places[static_cast<std::size_t>(of - candidates.begin())] = TextOf(row[2]);
+  }
+  return found;
+}
+
 // Asks the judge about each row. Throws Unreadable.
 Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const ClaimLimits& limits,
                   const Judge& judge, Claimed& claimed) {
   std::vector<Candidate> candidates;
-  for (const pqxx::row& row : rows) candidates.push_back(CandidateOf(row));
+  std::vector<std::string_view> places;
+  for (const pqxx::row& row : rows) {
+    candidates.push_back(CandidateOf(row));
+    places.push_back(TextOf(row[7]));
+  }
   claimed.candidates = static_cast<int>(candidates.size());
   claimed.last_agent = AgentId(std::string(candidates.back().agent_id));
   claimed.more = claimed.candidates == limits.max_rows || AnAgentReachedItsLimit(candidates, limits);
 
+  const pqxx::result found = FindAgents(transaction, candidates, places);
   const AgentSettingsText settings =
       Reads(candidates, [&] { return AgentSettingsText(transaction, candidates); });
   Verdicts verdicts;
   std::vector<Candidate> admitted;
-  std::vector<std::string_view> places;
+  std::vector<std::string_view> admitted_places;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     Candidate& candidate = candidates[i];
     candidate.settings = settings.of(candidate.agent_id);
-    const std::string_view place = TextOf(rows[static_cast<pqxx::result::size_type>(i)][7]);
     const auto verdict = judge.admit(candidate);
     if (std::holds_alternative<Leave>(verdict)) continue;
-    claimed.last_agent = AgentId(std::string(candidate.agent_id));
+    // Of the row as it was picked: the next claim goes on from there.
+    claimed.last_agent = AgentId(std::string(TextOf(rows[static_cast<pqxx::result::size_type>(i)][2])));
     if (const auto* finish = std::get_if<Finish>(&verdict)) {
       claimed.finished.push_back(candidate.id);
-      verdicts.Add(place, *finish);
+      verdicts.Add(places[i], *finish);
     } else {
       admitted.push_back(candidate);
-      places.push_back(place);
+      admitted_places.push_back(places[i]);
     }
   }
   if (admitted.empty()) return verdicts;
@@ -221,10 +252,10 @@ Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const Clai
     const auto verdict = judge.decide(admitted[i]);
     if (const auto* send = std::get_if<Send>(&verdict)) {
       claimed.sent.push_back(admitted[i].id);
-      verdicts.Add(places[i], *send);
+      verdicts.Add(admitted_places[i], *send);
     } else if (const auto* finish = std::get_if<Finish>(&verdict)) {
       claimed.finished.push_back(admitted[i].id);
-      verdicts.Add(places[i], *finish);
+      verdicts.Add(admitted_places[i], *finish);
     }
   }
   return verdicts;

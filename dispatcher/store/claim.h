@@ -37,7 +37,7 @@ struct SettingsAsRead {
 struct Candidate {
   DeliveryId id;
   std::string_view call_id;
-  std::string_view agent_id;
+  std::string_view agent_id;  // empty: the call is gone, and was never read
   Cause cause = Cause::kCompletion;
   DatabaseTime enqueued_at;
   DatabaseTime due_at;

@@ -192,6 +192,35 @@ TEST_F(PlatformTest, ARoleWithoutAnyRightsOnOurTablesCompletesCalls) {
   platform_.Query("DROP ROLE platform_rights");
 }
 
+// The trigger cannot read the call then; the platform's transaction goes on.
+TEST_F(PlatformTest, CallsCompletedWhileATableIsLockedArrive) {
+  platform_.AddAgent("quiet", endpoint_.Url("/quiet"));
+  platform_.Query(
+      "INSERT INTO calls (id, agent_id, status) VALUES ('locked', 'agent', 'queued'), ('gone', 'agent', "
+      "'queued'),"
+      " ('quiet', 'quiet', 'queued'), ('after', 'agent', 'queued')");
+  platform_.Query("UPDATE agents SET settings = '{}' WHERE id = 'quiet'");
+  {
+    pqxx::connection connection(database_url_);
+    pqxx::work locking(connection);
+    locking.exec("LOCK TABLE call_analysis IN ACCESS EXCLUSIVE MODE");
+    platform_.Query(
+        "BEGIN; SET LOCAL lock_timeout = '50ms'; UPDATE calls SET status = 'completed' WHERE id <> 'after';"
+        " COMMIT");
+    EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox WHERE agent_id = ''"), "3");
+    locking.exec("DELETE FROM calls WHERE id = 'gone'");
+    locking.commit();
+  }
+  platform_.Query("UPDATE calls SET status = 'completed' WHERE id = 'after'");
+  ExpectTheOracleIsContent({}, {&service_});
+  EXPECT_THAT(Calls(endpoint_), UnorderedElementsAre("locked", "after"));
+  EXPECT_EQ(
+      platform_.Value("SELECT string_agg(call_id || ' ' || agent_id || ': ' || error, ' ' ORDER BY call_id)"
+                      " FROM webhook_deliveries WHERE outcome = 'skipped'"),
+      "gone : The call was removed after it was enqueued."
+      " quiet quiet: The agent's webhook URL was removed after the call was enqueued.");
+}
+
 // --- postcall.analysis_wait
 
 class AnalysisWait : public PlatformTest {

@@ -340,6 +340,26 @@ TEST_F(Enqueue, AViewThatRaisesAnErrorFailsNobody) {
   EXPECT_EQ(db_.Value("SELECT agent_id FROM webhook_enqueued WHERE call_id = 'c'"), "odd");
 }
 
+// Nor is the call lost when a table stays locked for longer than the platform waits: the claim finds its
+// agent.
+TEST_F(Enqueue, ATableThatIsLockedForAMomentLosesNoCall) {
+  for (const std::string call : {"c", "gone", "quiet"}) InsertCall(call, "in_progress");
+  db_.Run("UPDATE calls SET agent_id = 'mute' WHERE id = 'quiet'");
+  Client other(url_);
+  other.Run("BEGIN; LOCK TABLE call_analysis IN ACCESS EXCLUSIVE MODE");
+  db_.Run("SET lock_timeout = '50ms'");
+  db_.Run("UPDATE calls SET status = 'completed'");
+  other.Run("COMMIT");
+  db_.Run("DELETE FROM calls WHERE id = 'gone'");
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_outbox WHERE agent_id = ''"), 3);
+
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_find_agents(ARRAY(SELECT id FROM webhook_outbox))"), 2);
+  const std::string agents =
+      "SELECT string_agg(call_id || ' ' || agent_id, ', ' ORDER BY call_id) FROM webhook_";
+  EXPECT_EQ(db_.Value(agents + "outbox"), "c agent, gone , quiet mute");
+  EXPECT_EQ(db_.Value(agents + "enqueued"), "c agent, gone , quiet mute");
+}
+
 TEST_F(Enqueue, StricterIsolationLevelsWork) {
   for (const std::string level : {"REPEATABLE READ", "SERIALIZABLE"}) {
     db_.Run("SET postcall.analysis_wait = '1h'");

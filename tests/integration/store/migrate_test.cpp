@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 class Migrations : public ::testing::Test {
  protected:
-  static constexpr int kCount = 8;
+  static constexpr int kCount = 9;
 
   store::DatabaseOptions Options() const { return {.url = url_, .application_name = "test"}; }
   // With the rights and the search path of another role.

@@ -96,7 +96,8 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsDo) {
       "UPDATE webhook_outbox due_at returns");
   EXPECT_EQ(FunctionsOf("some_dispatcher"),
             "webhook_analysis_ready webhook_close_hours webhook_drop_partitions webhook_enqueue "
-            "webhook_make_partitions webhook_purge webhook_release_analysed webhook_release_hinted");
+            "webhook_find_agents webhook_make_partitions webhook_purge webhook_release_analysed "
+            "webhook_release_hinted");
 }
 
 TEST_F(Roles, OfReadersMayReadTheLogAndTheReportsAndNothingElse) {
@@ -220,7 +221,7 @@ TEST_F(Roles, CannotSlipTheirOwnFunctionsIntoThoseThatRunAsTheOwner) {
                           WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
                             AND NOT 'search_path=public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))"),
             "");
-  EXPECT_EQ(db_.Number("SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'webhook%'"), 13);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'webhook%'"), 14);
   Client service = As("some_dispatcher");
   service.Run(
       "CREATE TEMP TABLE webhook_partitions (name text, day date); SET search_path = pg_temp, public");

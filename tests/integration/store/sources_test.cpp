@@ -257,6 +257,81 @@ TEST_F(ClaimSources, TellThatTheCallOrTheAgentIsGone) {
                       {"s1", {false, true}}, {"s2", {true, true}}, {"g1", {false, false}}}));
 }
 
+// webhook_enqueue leaves the agent empty when it cannot read the call.
+TEST_F(ClaimSources, FindTheAgentOfACallThatCouldNotBeReadWhenItWasCompleted) {
+  AddAgent("a");
+  AddAgent("b");
+  AddCalls("a", 2, "a");
+  AddCalls("b", 2, "b");
+  Query("UPDATE webhook_outbox SET agent_id = '' WHERE call_id IN ('a1', 'b1')");
+  Query("UPDATE webhook_enqueued SET agent_id = '' WHERE call_id IN ('a1', 'b1')");
+  Seen seen;
+  const Claimed claimed = ClaimWith(Limits(10, 10), [&](const Candidate& candidate) {
+    EXPECT_NE(candidate.settings, nullptr) << candidate.call_id;
+    EXPECT_NE(candidate.call, nullptr) << candidate.call_id;
+    return seen.SendAll()(candidate);
+  });
+  EXPECT_THAT(seen.calls, ElementsAre("a2", "b2", "a1", "b1"));
+  EXPECT_THAT(seen.agents, ElementsAre("a", "b", "a", "b"));
+  EXPECT_THAT(claimed.sent, SizeIs(4));
+  EXPECT_EQ(
+      Value("SELECT string_agg(call_id || ' ' || agent_id, ', ' ORDER BY call_id) FROM webhook_deliveries"),
+      "a1 a, a2 a, b1 b, b2 b");
+  EXPECT_EQ(
+      Value("SELECT string_agg(call_id || ' ' || agent_id, ', ' ORDER BY call_id) FROM webhook_enqueued"),
+      "a1 a, a2 a, b1 b, b2 b");
+  EXPECT_EQ(Outbox(), 0);
+}
+
+TEST_F(ClaimSources, ShowNoAgentOfACallThatIsGoneAndWasNeverRead) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  Query("UPDATE webhook_outbox SET agent_id = ''");
+  Query("DELETE FROM calls WHERE id = 'a1'");
+  std::map<std::string, std::pair<std::string, bool>> seen;
+  ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
+    seen[std::string(candidate.call_id)] = {std::string(candidate.agent_id), candidate.settings != nullptr};
+    return Leave{};
+  });
+  EXPECT_EQ(seen,
+            (std::map<std::string, std::pair<std::string, bool>>{{"a1", {"", false}}, {"a2", {"a", true}}}));
+}
+
+TEST_F(ClaimSources, ThatStillCannotTellTheAgentHoldUpNoOtherCall) {
+  for (const char* agent : {"a", "b"}) {
+    AddAgent(agent);
+    AddCalls(agent, 10, agent);
+  }
+  Query("UPDATE webhook_outbox SET agent_id = '' WHERE call_id IN ('a1', 'b4', 'b5')");
+  Query(
+      "CREATE FUNCTION checked(call_id text) RETURNS text LANGUAGE plpgsql STABLE AS"
+      " $$ BEGIN IF call_id = 'b4' THEN RAISE 'not this'; END IF; RETURN call_id; END $$");
+  Query("ALTER VIEW webhook_source RENAME TO whole_source");
+  const std::string columns = Value(
+      "SELECT string_agg(CASE attname WHEN 'agent_id' THEN 'CASE WHEN checked(call_id) <> '''' THEN agent_id "
+      "END AS agent_id' ELSE attname::text "
+      "END,"
+      " ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'whole_source'::regclass");
+  Query("CREATE VIEW webhook_source AS SELECT " + columns + " FROM whole_source");
+  Seen seen;
+  ClaimLimits limits = Limits(30, 10);
+  for (int claims = 0; claims < 12; ++claims) limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
+  EXPECT_EQ(Value("SELECT call_id || ' ' || agent_id || ' ' || returns || ' ' || (due_at > now()) FROM "
+                  "webhook_outbox"),
+            "b4  1 true");
+  EXPECT_EQ(Log("in_flight"), 19);
+
+  int claims = 0;
+  while (Outbox() > 0 && claims < 100) {
+    Query("UPDATE webhook_outbox SET due_at = now()");
+    ClaimWith(limits, seen.SendAll());
+    ++claims;
+  }
+  EXPECT_EQ(claims, 20);
+  EXPECT_EQ(Value("SELECT outcome || ' ' || error FROM webhook_deliveries WHERE call_id = 'b4'"),
+            "not_sent unreadable");
+}
+
 TEST_F(ClaimSources, StopAtTheLimitOfBytes) {
   constexpr std::int64_t kMiB = 1 << 20;
   AddAgent("a");

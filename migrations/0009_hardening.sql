@@ -1,0 +1,215 @@
+-- Calls that cannot be read for a moment when they are completed (CONTRACT §3, "Enqueueing").
+
+-- Decides for good whether the completion of a call is sent: either the ledger or webhook_declined has the
+-- call afterwards, and whichever has it first, has it for ever. Called by the triggers on calls, or by a
+-- platform with tables of its own, in the transaction that completes the call.
+CREATE OR REPLACE FUNCTION webhook_enqueue(call_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_column
+DECLARE
+  wanted  boolean := current_setting('postcall.enqueue', true) IS NULL OR webhook_enqueue_wanted();
+  setting text    := current_setting('postcall.analysis_wait', true);
+  wait    interval;
+  own_id  xid8;
+  moment  timestamptz;
+  agent   text;
+  url     text;
+  decided text;
+  verdict text;
+BEGIN
+  IF octet_length($1) > 1024 THEN  -- an entry of an index cannot hold much more
+    RAISE WARNING 'webhook_enqueue: an id longer than 1024 bytes, call %..., is not enqueued', left($1, 40);
+    RETURN;
+  END IF;
+
+  -- The transaction's id before the clock: webhook_close_hours relies on that order to know when no
+  -- transaction can still bring a row of an hour that is over.
+  own_id := pg_current_xact_id();
+  moment := clock_timestamp();
+  IF wanted THEN
+    -- A platform's own view may raise an error for a row, or a table of its be locked for longer than lock_timeout.
+    -- Its transaction goes on, and the call is enqueued: the claim finds out what is wrong, if it still is. Nothing is
+    -- written inside of the block, for that would cost a transaction id.
+    BEGIN
+      SELECT s.agent_id, a.settings #>> '{webhooks,postCall}'  -- NULL when JSON has no such place
+        INTO agent, url
+        FROM webhook_source s
+        JOIN webhook_agents a ON a.id = s.agent_id
+       WHERE s.call_id = $1
+       LIMIT 1;
+    EXCEPTION WHEN OTHERS THEN
+      BEGIN
+        SELECT s.agent_id INTO agent FROM webhook_source s WHERE s.call_id = $1 LIMIT 1;
+      EXCEPTION WHEN OTHERS THEN
+        agent := '';  -- not known yet; see webhook_find_agents
+      END;
+      url := 'unreadable';
+    END;
+    INSERT INTO webhook_enqueued (call_id, agent_id, enqueued_at)
+    SELECT $1, agent, moment
+     WHERE url <> ''
+       AND octet_length(agent) <= 1024
+       AND NOT EXISTS (SELECT FROM webhook_declined c WHERE c.call_id = $1)
+        ON CONFLICT DO NOTHING
+    RETURNING agent_id INTO decided;
+  END IF;
+
+  IF decided IS NOT NULL THEN
+    IF setting <> '' AND setting <> '0' THEN
+      wait := nullif(webhook_analysis_wait(setting), interval '0');
+      IF wait IS NOT NULL AND webhook_has_analysis($1) THEN
+        wait := NULL;
+      END IF;
+    END IF;
+    INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)
+    VALUES ($1, agent, 'completion', moment, moment + coalesce(wait, interval '0'), wait IS NOT NULL);
+    RETURN;
+  END IF;
+
+  -- Not let in. Why not is written down once; a call that is in the ledger has been decided.
+  SELECT CASE
+           WHEN NOT wanted THEN 'switched_off'
+           WHEN octet_length(s.agent_id) > 1024 THEN 'agent_id_too_long'
+           ELSE 'no_url'
+         END
+    INTO verdict
+    FROM webhook_source s
+   WHERE s.call_id = $1;
+  IF NOT FOUND THEN
+    RAISE WARNING 'webhook_enqueue: there is no call %, nothing is enqueued', coalesce($1, 'NULL');
+    RETURN;
+  ELSIF verdict = 'agent_id_too_long' THEN
+    RAISE WARNING 'webhook_enqueue: an id longer than 1024 bytes, the agent of call %, which is not enqueued', $1;
+  END IF;
+  INSERT INTO webhook_declined (call_id, reason, decided_at)
+  SELECT $1, verdict, moment
+   WHERE NOT EXISTS (SELECT FROM webhook_enqueued e WHERE e.call_id = $1)
+      ON CONFLICT DO NOTHING;
+END
+$$;
+-- Finds the agents of rows of the outbox whose call could not be read when it was completed, and writes them down.
+-- Called by a claim that holds these rows. Returns the rows that have an agent now, and where they are; a row that
+-- is not returned has no call any more. Raises what the source raises.
+CREATE FUNCTION webhook_find_agents(ids bigint[]) RETURNS TABLE (id bigint, agent_id text, place tid)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH found AS MATERIALIZED (
+    SELECT o.id, o.call_id, s.agent_id
+      FROM webhook_outbox o
+     CROSS JOIN LATERAL (SELECT w.agent_id FROM webhook_source w WHERE w.call_id = o.call_id LIMIT 1) s
+     WHERE o.id = ANY (ids) AND o.agent_id = '' AND s.agent_id IS NOT NULL),
+  ledger AS (
+    UPDATE webhook_enqueued e
+       SET agent_id = f.agent_id
+      FROM found f
+     WHERE e.call_id = f.call_id AND e.agent_id = '')
+  UPDATE webhook_outbox o
+     SET agent_id = f.agent_id
+    FROM found f
+   WHERE o.id = f.id
+  RETURNING o.id, o.agent_id, o.ctid;
+END
+$$;
+COMMENT ON COLUMN webhook_outbox.agent_id IS 'Empty: could not be read when the call was completed; the claim finds it';
+COMMENT ON FUNCTION webhook_find_agents(bigint[]) IS
+  'Finds the agents of calls that could not be read when they were completed; called by the claim';
+
+-- Makes the two roles where the caller may, and grants them what they need here. Returns what is left for somebody
+-- with more rights, a statement a row; none when all is done. Called by `migrate`, and by an administrator at any
+-- time: what is there already stays as it is.
+CREATE OR REPLACE FUNCTION webhook_grant_roles() RETURNS SETOF text
+LANGUAGE plpgsql SET client_min_messages = error AS $$
+DECLARE
+  home     text := current_schema();
+  role     text;
+  missing  boolean := false;
+  need     record;
+  held     boolean;
+BEGIN
+  FOREACH role IN ARRAY ARRAY['postcall_service', 'postcall_reader'] LOOP
+    CONTINUE WHEN EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role);
+    BEGIN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+    EXCEPTION
+      WHEN duplicate_object OR unique_violation THEN  -- another database of the cluster was quicker
+        NULL;
+      WHEN insufficient_privilege THEN
+        missing := true;
+        RETURN NEXT format('CREATE ROLE %I NOLOGIN', role);
+    END;
+  END LOOP;
+  IF missing THEN
+    RETURN NEXT format('SELECT %I.webhook_grant_roles()', home);
+    RETURN;
+  END IF;
+
+  -- The service: each statement of the dispatcher's store, and nothing beside it.
+  GRANT SELECT ON webhook_migrations, webhook_settings, webhook_reconciliation TO postcall_service;
+  GRANT SELECT, DELETE,
+        INSERT (id, call_id, agent_id, cause, enqueued_at, due_at, returns),
+        UPDATE (due_at, returns)
+     ON webhook_outbox TO postcall_service;
+  GRANT SELECT, DELETE,
+        INSERT (id, call_id, agent_id, cause, url, outcome, reached, error, enqueued_at, due_at, claimed_at,
+                finished_at, dispatcher, claim_id),
+        UPDATE (outcome, reached, http_status, error, response_body, response_truncated, remote_address,
+                connection_reused, certificate_ends_at, request_bytes, response_bytes, finished_at, lookup_ms,
+                connect_ms, tls_ms, first_byte_ms, total_ms)
+     ON webhook_deliveries TO postcall_service;
+  GRANT SELECT, DELETE, INSERT (id, instance, started_at, beat_at), UPDATE (beats, beat_at)
+     ON webhook_dispatchers TO postcall_service;
+  GRANT SELECT, DELETE ON webhook_summary TO postcall_service;
+  GRANT EXECUTE ON FUNCTION webhook_make_partitions(int), webhook_drop_partitions(int), webhook_close_hours(),
+                            webhook_purge(int), webhook_release_hinted(), webhook_release_analysed(bigint),
+                            webhook_find_agents(bigint[])
+     TO postcall_service;
+
+  -- Readers: not webhook_source, which has the callers, nor webhook_agents, which has secrets. What the reports show
+  -- of an agent is its name.
+  GRANT SELECT ON webhook_deliveries, webhook_outbox, webhook_enqueued, webhook_declined, webhook_dispatchers,
+                  webhook_summary, webhook_migrations, webhook_settings, webhook_failures, webhook_agent_health,
+                  webhook_reconciliation, webhook_partitions, webhook_open_hours
+     TO postcall_reader;
+
+  -- What may belong to others, and what everybody may have anyway.
+  FOR need IN
+    SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.name) AS statement,
+           format('SELECT has_database_privilege(%L, %L, ''CONNECT'')', r.name, current_database()) AS holds
+      FROM unnest(ARRAY['postcall_service', 'postcall_reader']) AS r (name)
+     UNION ALL
+    SELECT format('GRANT USAGE ON SCHEMA %I TO %I', home, r.name),
+           format('SELECT has_schema_privilege(%L, %L, ''USAGE'')', r.name, home)
+      FROM unnest(ARRAY['postcall_service', 'postcall_reader']) AS r (name)
+     UNION ALL
+    SELECT format('GRANT SELECT ON %I.%I TO postcall_service', home, v.name),
+           format('SELECT has_table_privilege(''postcall_service'', ''%I.%I'', ''SELECT'')', home, v.name)
+      FROM unnest(ARRAY['webhook_source', 'webhook_agents']) AS v (name)
+  LOOP
+    EXECUTE need.holds INTO held;
+    CONTINUE WHEN held;
+    BEGIN
+      EXECUTE need.statement;
+    EXCEPTION WHEN insufficient_privilege THEN
+      NULL;
+    END;
+    EXECUTE need.holds INTO held;  -- who may read a view, yet not let others, is refused with a warning only
+    IF NOT held THEN
+      RETURN NEXT need.statement;
+    END IF;
+  END LOOP;
+END
+$$;
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['webhook_enqueue(text)', 'webhook_find_agents(bigint[])', 'webhook_grant_roles()'] LOOP
+    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+  END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION webhook_find_agents(bigint[]) FROM PUBLIC;
+
+SELECT webhook_grant_roles();
