@@ -212,4 +212,14 @@ END
 $$;
 REVOKE ALL ON FUNCTION webhook_find_agents(bigint[]) FROM PUBLIC;
 
+-- Only a platform with tables of its own calls these two itself. The triggers of ours call them as the owner, and
+-- whoever else could, could have a call sent before it is completed, or declined for good.
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM webhook_settings WHERE key = 'own_tables' AND value = 'true') THEN
+    REVOKE EXECUTE ON FUNCTION webhook_enqueue(text), webhook_analysis_ready(text) FROM PUBLIC;
+  END IF;
+END
+$$;
+
 SELECT webhook_grant_roles();

@@ -165,6 +165,9 @@ mutation tls-keys-unwritten dispatcher/http/engine.cpp \
 mutation what-is-over-stays migrations/0008_roles.sql \
   's/(CREATE TRIGGER webhook_outcome_changed.*?)WHEN \(OLD\.outcome NOT IN/$1WHEN (false AND OLD.outcome NOT IN/s' \
   migrations_test 'Roles.*'
+mutation enqueueing-closed migrations/0009_hardening.sql \
+  's/IF NOT EXISTS (\(SELECT FROM webhook_settings WHERE key = .own_tables.)/IF false AND NOT EXISTS $1/' \
+  migrations_test 'Enqueue.ThePlatformNeeds*:Roles.OfReaders*'
 mutation suspect-calls-marked migrations/0008_roles.sql \
   's/WHERE o\.enqueued_at < enqueued_before/WHERE false/' \
   restore_test '*'

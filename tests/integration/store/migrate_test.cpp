@@ -339,6 +339,10 @@ TEST_F(OwnTables, EnqueueByTheTwoFunctions) {
   db_.Run(
       "INSERT INTO sessions VALUES ('s', 'bot', 'John', NULL, true), ('p', 'plain', NULL, NULL, true), ('o', "
       "'nobody', NULL, NULL, true)");
+  for (const std::string function : {"webhook_enqueue(text)", "webhook_analysis_ready(text)"}) {
+    EXPECT_TRUE(db_.True("SELECT has_function_privilege('public', '" + function + "', 'EXECUTE')"))
+        << "open to everybody, for the platform calls it";
+  }
   db_.Run("SELECT webhook_enqueue(sid) FROM sessions");
   db_.Run("SELECT webhook_enqueue(sid) FROM sessions");
   EXPECT_EQ(db_.Value("SELECT string_agg(call_id || ' ' || awaits_analysis, ',') FROM webhook_outbox"),

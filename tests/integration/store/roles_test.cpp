@@ -95,8 +95,8 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsDo) {
       "UPDATE webhook_dispatchers beat_at beats; "
       "UPDATE webhook_outbox due_at returns");
   EXPECT_EQ(FunctionsOf("some_dispatcher"),
-            "webhook_analysis_ready webhook_close_hours webhook_drop_partitions webhook_enqueue "
-            "webhook_find_agents webhook_make_partitions webhook_purge webhook_release_analysed "
+            "webhook_close_hours webhook_drop_partitions webhook_find_agents webhook_make_partitions "
+            "webhook_purge webhook_release_analysed "
             "webhook_release_hinted");
 }
 
@@ -108,9 +108,6 @@ TEST_F(Roles, OfReadersMayReadTheLogAndTheReportsAndNothingElse) {
             "SELECT webhook_open_hours, SELECT webhook_outbox, SELECT webhook_partitions, "
             "SELECT webhook_reconciliation, SELECT webhook_settings, SELECT webhook_summary");
   EXPECT_EQ(ColumnsOf("some_reader"), "");
-  // Open to everybody, for a platform calls them.
-  EXPECT_EQ(FunctionsOf("some_reader"), "webhook_analysis_ready webhook_enqueue");
-  db_.Run("REVOKE EXECUTE ON FUNCTION webhook_enqueue(text), webhook_analysis_ready(text) FROM PUBLIC");
   EXPECT_EQ(FunctionsOf("some_reader"), "");
   SharedPostgres().Execute(
       "DO $$ BEGIN CREATE ROLE platform_app LOGIN; EXCEPTION WHEN duplicate_object THEN END $$");
