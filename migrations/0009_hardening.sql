@@ -1,4 +1,22 @@
--- Calls that cannot be read for a moment when they are completed (CONTRACT §3, "Enqueueing").
+-- Calls that cannot be read for a moment when they are completed (CONTRACT §3, "Enqueueing"), and functions that
+-- nobody can lead astray: where PostgreSQL has to choose an operator or a function by the types of what it is given,
+-- all types are said, or it could choose one that somebody else made in this schema. And a failed ASSERT in a view of
+-- the platform's is caught like any other error.
+
+-- True when the call has an analysis, or cannot be read: what is wrong with it is for the delivery log to tell,
+-- and there is nothing to wait for.
+CREATE OR REPLACE FUNCTION webhook_has_analysis(call_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM webhook_source s
+     WHERE s.call_id = $1
+       AND pg_catalog.num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                                   s.interests_and_needs, s.action_items, s.sentiment) > 0);
+EXCEPTION WHEN OTHERS OR assert_failure THEN
+  RETURN true;
+END
+$$;
 
 -- Decides for good whether the completion of a call is sent: either the ledger or webhook_declined has the
 -- call afterwards, and whichever has it first, has it for ever. Called by the triggers on calls, or by a
@@ -31,16 +49,16 @@ BEGIN
     -- Its transaction goes on, and the call is enqueued: the claim finds out what is wrong, if it still is. Nothing is
     -- written inside of the block, for that would cost a transaction id.
     BEGIN
-      SELECT s.agent_id, a.settings #>> '{webhooks,postCall}'  -- NULL when JSON has no such place
+      SELECT s.agent_id, a.settings #>> '{webhooks,postCall}'::text[]  -- NULL when JSON has no such place
         INTO agent, url
         FROM webhook_source s
         JOIN webhook_agents a ON a.id = s.agent_id
        WHERE s.call_id = $1
        LIMIT 1;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
       BEGIN
         SELECT s.agent_id INTO agent FROM webhook_source s WHERE s.call_id = $1 LIMIT 1;
-      EXCEPTION WHEN OTHERS THEN
+      EXCEPTION WHEN OTHERS OR assert_failure THEN
         agent := '';  -- not known yet; see webhook_find_agents
       END;
       url := 'unreadable';
@@ -115,6 +133,122 @@ $$;
 COMMENT ON COLUMN webhook_outbox.agent_id IS 'Empty: could not be read when the call was completed; the claim finds it';
 COMMENT ON FUNCTION webhook_find_agents(bigint[]) IS
   'Finds the agents of calls that could not be read when they were completed; called by the claim';
+
+-- Makes waiting calls due whose analysis is committed: those that webhook_analysis_ready could not see. Called
+-- by every dispatcher about once a second. When none waits, it reads empty indexes. A call is looked at every
+-- second until all transactions are over that were open when it was first seen, for one of them may bring its
+-- analysis; later every 32nd time, in case that its row was locked at the wrong moment, so that a hundred
+-- thousand calls without analysis cost little. Returns how many became due; at most 1000 at once.
+CREATE OR REPLACE FUNCTION webhook_release_analysed(turn bigint DEFAULT extract(epoch FROM clock_timestamp())::bigint)
+RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+-- These tables fill and empty faster than statistics follow: no plan may read them whole.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  over     xid8;
+  ready    bigint[];
+  released int;
+BEGIN
+  WITH hinted AS (
+    DELETE FROM webhook_analysis_hints
+     WHERE ctid IN (SELECT ctid FROM webhook_analysis_hints LIMIT 1000 FOR UPDATE SKIP LOCKED)
+    RETURNING call_id)
+  UPDATE webhook_outbox
+     SET watched_until = NULL
+   WHERE id IN (SELECT o.id
+                  FROM webhook_outbox o
+                 WHERE o.call_id IN (SELECT h.call_id FROM hinted h) AND o.awaits_analysis
+                   FOR UPDATE SKIP LOCKED);
+
+  -- Whose trigger did not see the row had its id before this statement began, so a lower one than is drawn here.
+  UPDATE webhook_outbox
+     SET watched_until = pg_current_xact_id()
+   WHERE id IN (SELECT o.id
+                  FROM webhook_outbox o
+                 WHERE o.awaits_analysis AND o.watched_until IS DISTINCT FROM '0' AND o.watched_until IS NULL
+                 LIMIT 5000
+                   FOR UPDATE SKIP LOCKED);
+  over := pg_snapshot_xmin(pg_current_snapshot());  -- before the look, so that the look sees what they wrote
+
+  BEGIN
+    ready := ARRAY(
+      SELECT o.id
+        FROM (SELECT w.id, w.call_id
+                FROM (SELECT f.id, f.call_id FROM webhook_outbox f
+                       WHERE f.awaits_analysis AND f.watched_until IS DISTINCT FROM '0'
+                       ORDER BY f.id DESC
+                       LIMIT 5000) w
+               UNION
+              SELECT t.id, t.call_id FROM webhook_outbox t
+               WHERE t.awaits_analysis AND t.id % 32::bigint = turn % 32::bigint) o
+       CROSS JOIN LATERAL (
+               SELECT FROM webhook_source s
+                WHERE s.call_id = o.call_id
+                  AND pg_catalog.num_nonnulls(s.summary, s.mood, s.score, s.call_outcome, s.classification,
+                                              s.interests_and_needs, s.action_items, s.sentiment) > 0
+                LIMIT 1) analysed
+       LIMIT 1000);
+  EXCEPTION WHEN OTHERS OR assert_failure THEN  -- one cannot be read: one by one
+    ready := ARRAY(
+      SELECT o.id
+        FROM (SELECT f.id, f.call_id FROM webhook_outbox f
+               WHERE f.awaits_analysis AND f.watched_until IS DISTINCT FROM '0'
+               UNION
+              SELECT t.id, t.call_id FROM webhook_outbox t
+               WHERE t.awaits_analysis AND t.id % 32::bigint = turn % 32::bigint) o
+       WHERE webhook_has_analysis(o.call_id)
+       LIMIT 1000);
+  END;
+  UPDATE webhook_outbox
+     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+   WHERE id IN (SELECT o.id FROM webhook_outbox o
+                 WHERE o.id = ANY (ready) AND o.awaits_analysis
+                   FOR UPDATE SKIP LOCKED);
+  GET DIAGNOSTICS released = ROW_COUNT;
+
+  UPDATE webhook_outbox
+     SET watched_until = '0'
+   WHERE id IN (SELECT o.id FROM webhook_outbox o
+                 WHERE o.awaits_analysis AND o.watched_until IS DISTINCT FROM '0' AND o.watched_until <= over
+                 LIMIT 5000
+                   FOR UPDATE SKIP LOCKED);
+  RETURN released;
+END
+$$;
+
+-- Makes the partitions from yesterday to days_ahead days after today (UTC). Returns how many days ahead of
+-- today exist without a gap, -1 when even today's is missing.
+-- Not by CREATE … PARTITION OF, which needs the log for itself alone: queued behind one long report, it would
+-- stop every claim. ATTACH conflicts with neither; what it can wait for is another of its kind or a VACUUM, and
+-- then it gives up with 55P03 (lock_not_available) and is called again later.
+CREATE OR REPLACE FUNCTION webhook_make_partitions(days_ahead int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' AS $$
+DECLARE
+  today   date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+  missing date;
+  name    text;
+BEGIN
+  IF pg_try_advisory_xact_lock('webhook_deliveries'::regclass::oid::bigint) THEN
+    FOR missing IN
+      SELECT today + n
+        FROM generate_series(-1, least(days_ahead, 366)) n
+       WHERE today + n NOT IN (SELECT p.day FROM webhook_partitions p)
+       ORDER BY n
+    LOOP
+      name := 'webhook_deliveries_' || to_char(missing::timestamp, 'YYYYMMDD'::text);
+      EXECUTE pg_catalog.format('CREATE TABLE IF NOT EXISTS %I (LIKE webhook_deliveries INCLUDING ALL)', name);
+      EXECUTE pg_catalog.format('ALTER TABLE webhook_deliveries ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                                name, to_char(missing::timestamp, 'YYYY-MM-DD 00:00:00+00'::text),
+                                to_char((missing + 1)::timestamp, 'YYYY-MM-DD 00:00:00+00'::text));
+    END LOOP;
+  END IF;
+  RETURN (SELECT count(*) - 1
+            FROM (SELECT p.day - row_number() OVER (ORDER BY p.day)::int AS run
+                    FROM webhook_partitions p
+                   WHERE p.day >= today) days
+           WHERE days.run = today - 1);
+END
+$$;
 
 -- Makes the two roles where the caller may, and grants them what they need here. Returns what is left for somebody
 -- with more rights, a statement a row; none when all is done. Called by `migrate`, and by an administrator at any
@@ -201,11 +335,15 @@ BEGIN
   END LOOP;
 END
 $$;
+
 DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['webhook_enqueue(text)', 'webhook_find_agents(bigint[])', 'webhook_grant_roles()'] LOOP
+  FOREACH name IN ARRAY ARRAY[
+    'webhook_has_analysis(text)', 'webhook_enqueue(text)', 'webhook_find_agents(bigint[])',
+    'webhook_release_analysed(bigint)', 'webhook_make_partitions(int)', 'webhook_grant_roles()']
+  LOOP
     EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
   END LOOP;
 END

@@ -168,6 +168,12 @@ mutation what-is-over-stays migrations/0008_roles.sql \
 mutation enqueueing-closed migrations/0009_hardening.sql \
   's/IF NOT EXISTS (\(SELECT FROM webhook_settings WHERE key = .own_tables.)/IF false AND NOT EXISTS $1/' \
   migrations_test 'Enqueue.ThePlatformNeeds*:Roles.OfReaders*'
+mutation operators-not-slipped-in migrations/0009_hardening.sql \
+  's/(\{webhooks,postCall\}.)::text\[\]/$1/' \
+  migrations_test 'Roles.CannotSlipAnOperator*'
+mutation asserts-caught migrations/0009_hardening.sql \
+  's/OR assert_failure( THEN\n      BEGIN)/$1/' \
+  migrations_test 'Enqueue.AViewWhoseAssert*'
 mutation suspect-calls-marked migrations/0008_roles.sql \
   's/WHERE o\.enqueued_at < enqueued_before/WHERE false/' \
   restore_test '*'

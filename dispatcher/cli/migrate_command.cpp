@@ -60,6 +60,10 @@ int Migrate(const store::DatabaseOptions& database, bool own_tables) {
     log::Info("left to a role with more rights, for dispatchers and readers with few (deploy/SECURITY.md)",
               {{"statement", statement}});
   }
+  if (migrated->closes_schema) {
+    log::Warning("everybody may make objects in the dispatcher's schema, and so lead its functions astray",
+                 {{"mend", *migrated->closes_schema}});
+  }
   log::Info("the database is at this version", {{"version", POSTCALL_VERSION},
                                                 {"schema", migrated->schema},
                                                 {"applied", migrated->applied.size()},

@@ -87,6 +87,11 @@ constexpr const char* kApplied = R"sql(
      ORDER BY version
 )sql";
 
+constexpr const char* kClosesSchema = R"sql(
+    SELECT format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', $1::text)
+     WHERE has_schema_privilege('public', $1::text, 'CREATE')
+)sql";
+
 constexpr const char* kGrantRoles = "SELECT webhook_grant_roles()";
 
 constexpr const char* kRemember = R"sql(
@@ -167,6 +172,9 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   }
 
   migrated.days_ahead = work.exec1("SELECT webhook_make_partitions(7)")[0].as<int>();
+  for (const auto& row : work.exec_params(kClosesSchema, migrated.schema)) {
+    migrated.closes_schema = row[0].as<std::string>();
+  }
   if (!migrated.applied.empty()) {
     migrated.left_to_others.clear();
     for (const auto& row : work.exec(kGrantRoles)) {

@@ -32,6 +32,9 @@ struct Migrated {
   // Statements about the two group roles (0008) that this role may not do and another must. Looked for only
   // when something was applied.
   std::vector<std::string> left_to_others;
+  // The statement that ends it when everybody may make objects in that schema, and so lead functions astray
+  // that run as their owner.
+  std::optional<std::string> closes_schema;
 };
 
 // Each migration is a transaction of its own, so what was applied before an error stays. A lock that is held

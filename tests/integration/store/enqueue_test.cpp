@@ -340,6 +340,18 @@ TEST_F(Enqueue, AViewThatRaisesAnErrorFailsNobody) {
   EXPECT_EQ(db_.Value("SELECT agent_id FROM webhook_enqueued WHERE call_id = 'c'"), "odd");
 }
 
+TEST_F(Enqueue, AViewWhoseAssertFailsFailsNobody) {
+  db_.Run(R"(CREATE FUNCTION checked(call_id text) RETURNS text LANGUAGE plpgsql STABLE AS
+             $$ BEGIN ASSERT call_id IS NULL, 'no calls please'; RETURN call_id; END $$)");
+  db_.Run("ALTER VIEW webhook_source RENAME TO whole_source");
+  db_.Run("CREATE VIEW webhook_source AS SELECT * FROM whole_source WHERE checked(call_id) = call_id");
+  db_.Run("SET postcall.analysis_wait = '1h'");
+  InsertCall("c", "completed");
+  EXPECT_EQ(Enqueued("c"), 1);
+  db_.Run("UPDATE webhook_outbox SET awaits_analysis = true");
+  EXPECT_EQ(db_.Number("SELECT webhook_release_analysed()"), 1) << "there is nothing to wait for";
+}
+
 // Nor is the call lost when a table stays locked for longer than the platform waits: the claim finds its
 // agent.
 TEST_F(Enqueue, ATableThatIsLockedForAMomentLosesNoCall) {

@@ -155,6 +155,12 @@ TEST_F(Migrations, TellWhatTheDatabaseLacks) {
 
 // --- Schemas, roles and what was there before.
 
+TEST_F(Migrations, TellWhenEverybodyMayMakeObjectsInTheirSchema) {
+  EXPECT_EQ(Migrate(Options())->closes_schema, std::nullopt);
+  db_.Run("GRANT CREATE ON SCHEMA public TO PUBLIC");
+  EXPECT_EQ(Migrate(Options())->closes_schema, "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+}
+
 TEST_F(Migrations, GoToTheSchemaThatTheRolesSearchPathNames) {
   MakeRole("app_owner", "app, public");
   db_.Run("CREATE SCHEMA app AUTHORIZATION app_owner");

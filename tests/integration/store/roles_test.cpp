@@ -225,6 +225,27 @@ TEST_F(Roles, CannotSlipTheirOwnFunctionsIntoThoseThatRunAsTheOwner) {
   EXPECT_EQ(service.Number("SELECT webhook_make_partitions(7)"), 7);
 }
 
+// Where everybody may make objects in our schema. PostgreSQL chooses an operator or a function by the types
+// of what it is given, and takes another's that fits better than its own.
+TEST_F(Roles, CannotSlipAnOperatorThatFitsBetterIntoThoseThatRunAsTheOwner) {
+  const std::string raises = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'slipped in'; END $$";
+  db_.Run("CREATE FUNCTION slip(jsonb, text) RETURNS text " + raises);
+  db_.Run("CREATE OPERATOR public.#>> (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = slip)");
+  db_.Run("CREATE FUNCTION slip(bigint, int) RETURNS bigint " + raises);
+  db_.Run("CREATE OPERATOR public.% (LEFTARG = bigint, RIGHTARG = int, FUNCTION = slip)");
+  db_.Run("CREATE FUNCTION to_char(date, text) RETURNS text " + raises);
+  db_.Run("CREATE FUNCTION format(text, text) RETURNS text " + raises);
+  db_.Run("CREATE FUNCTION num_nonnulls(text, text, numeric, text, text, jsonb, jsonb, jsonb) RETURNS int " +
+          raises);
+  InsertCall("c", "completed", "mute");
+  EXPECT_EQ(Declined("c"), "no_url");
+  db_.Run("SET postcall.analysis_wait = '1h'");
+  InsertCall("d", "completed");
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM webhook_outbox WHERE awaits_analysis"), 1);
+  EXPECT_EQ(db_.Number("SELECT webhook_release_analysed()"), 0);
+  EXPECT_EQ(db_.Number("SELECT webhook_make_partitions(20)"), 20);
+}
+
 // --- How the roles come about.
 
 class RolesToMake : public ::testing::Test {
