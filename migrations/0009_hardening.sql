@@ -250,6 +250,85 @@ BEGIN
 END
 $$;
 
+-- Sums up hours, in order, for about two seconds; returns how many. An hour closes when it is over for an hour, none
+-- of its completions waits or is in flight, and no transaction is open that could still bring one: a platform may
+-- commit hours after webhook_enqueue read the clock. An hour later, for a clock that is set back, or that of a replica
+-- which takes over and is behind.
+CREATE OR REPLACE FUNCTION webhook_close_hours() RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' AS $$
+#variable_conflict use_variable
+DECLARE
+  mark   webhook_settled;
+  opened timestamptz;
+  ends   timestamptz;
+  hour   timestamptz;
+  closed int := 0;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock('webhook_summary'::regclass::oid::bigint) THEN
+    RETURN 0;
+  END IF;
+
+  -- Whoever read the clock before next_until had its transaction id before that, so a lower one than
+  -- next_after, which this function drew afterwards. (now() is before this transaction's id, too.)
+  -- An id from the future means that the database was restored into another cluster: begin anew.
+  SELECT * INTO mark FROM webhook_settled;
+  IF mark.next_after <= pg_snapshot_xmin(pg_current_snapshot()) THEN
+    mark.settled_until := mark.next_until;
+    mark.next_after := NULL;
+  END IF;
+  IF mark.next_after IS NULL OR mark.next_after > pg_current_xact_id() THEN
+    mark.next_until := now();
+    mark.next_after := pg_current_xact_id();
+  END IF;
+  UPDATE webhook_settled
+     SET settled_until = mark.settled_until, next_until = mark.next_until, next_after = mark.next_after;
+
+  -- A late outcome that replaces `unknown` changes the log and deletes the hour's row in one transaction. This
+  -- lock lets it do both before the count, or both after.
+  LOCK TABLE webhook_summary IN SHARE ROW EXCLUSIVE MODE;
+
+  -- One statement, one snapshot: a row that is given back moves from the log to the outbox.
+  SELECT (SELECT min(o.opens_at) FROM webhook_open_hours o),
+         date_trunc('hour', least(
+           mark.settled_until - interval '1 hour',
+           (SELECT min(o.enqueued_at) FROM webhook_outbox o WHERE o.cause = 'completion'),
+           (SELECT min(d.enqueued_at) FROM webhook_deliveries d
+             WHERE d.cause = 'completion' AND d.outcome = 'in_flight')), 'UTC')
+    INTO opened, ends;
+  FOR hour IN
+    SELECT h
+      FROM generate_series(opened, ends - interval '1 hour', interval '1 hour') h
+     WHERE NOT EXISTS (SELECT FROM webhook_summary s WHERE s.hour = h)
+  LOOP
+    INSERT INTO webhook_summary (
+      hour, enqueued, delivered, rejected, timeout, dns_error, connect_error, tls_error, network_error,
+      blocked, invalid_url, skipped, not_sent, unknown)
+    SELECT hour,
+           (SELECT count(*) FROM webhook_enqueued e
+             WHERE e.enqueued_at >= hour AND e.enqueued_at < hour + interval '1 hour'),
+           count(*) FILTER (WHERE d.outcome = 'delivered'),
+           count(*) FILTER (WHERE d.outcome = 'rejected'),
+           count(*) FILTER (WHERE d.outcome = 'timeout'),
+           count(*) FILTER (WHERE d.outcome = 'dns_error'),
+           count(*) FILTER (WHERE d.outcome = 'connect_error'),
+           count(*) FILTER (WHERE d.outcome = 'tls_error'),
+           count(*) FILTER (WHERE d.outcome = 'network_error'),
+           count(*) FILTER (WHERE d.outcome = 'blocked'),
+           count(*) FILTER (WHERE d.outcome = 'invalid_url'),
+           count(*) FILTER (WHERE d.outcome = 'skipped'),
+           count(*) FILTER (WHERE d.outcome = 'not_sent'),
+           count(*) FILTER (WHERE d.outcome = 'unknown')
+      FROM webhook_deliveries d
+     WHERE d.cause = 'completion'
+       AND d.enqueued_at >= hour AND d.enqueued_at < hour + interval '1 hour'
+       AND d.claimed_at >= hour - interval '1 hour';  -- earlier days are not read; an hour for a clock set back
+    closed := closed + 1;
+    EXIT WHEN clock_timestamp() > statement_timestamp() + interval '2 seconds';
+  END LOOP;
+  RETURN closed;
+END
+$$;
+
 -- Makes the two roles where the caller may, and grants them what they need here. Returns what is left for somebody
 -- with more rights, a statement a row; none when all is done. Called by `migrate`, and by an administrator at any
 -- time: what is there already stays as it is.
@@ -342,7 +421,8 @@ DECLARE
 BEGIN
   FOREACH name IN ARRAY ARRAY[
     'webhook_has_analysis(text)', 'webhook_enqueue(text)', 'webhook_find_agents(bigint[])',
-    'webhook_release_analysed(bigint)', 'webhook_make_partitions(int)', 'webhook_grant_roles()']
+    'webhook_release_analysed(bigint)', 'webhook_make_partitions(int)', 'webhook_close_hours()',
+    'webhook_grant_roles()']
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
   END LOOP;

@@ -113,6 +113,9 @@ mutation status-lines-judged dispatcher/http/attempt.cpp \
 mutation records-not-counted-as-wire dispatcher/http/attempt.cpp \
   's/tls_ != nullptr \? tls_bytes_ : //' \
   http_integration_test 'Tls.EachByte*'
+mutation hours-closed-late migrations/0009_hardening.sql \
+  's/mark\.settled_until - interval .1 hour./mark.settled_until/' \
+  migrations_test 'Reconciliation.CountsACompletionByAClock*'
 mutation last-look-at-the-wire dispatcher/http/attempt.cpp \
   's/found->second->LookForFirstByte\(\);/;/' \
   http_integration_test 'Reuse.HalfALine*AllIsOverAtOnce'
