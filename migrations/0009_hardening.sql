@@ -329,6 +329,14 @@ BEGIN
 END
 $$;
 
+-- The claim walks this index, from agent to agent. Calls that await their analysis are not in it: however many they
+-- are, no claim steps over them. Each claim first makes those ready whose wait is over, found by the other index.
+CREATE INDEX webhook_outbox_ready ON webhook_outbox (agent_id, due_at, id) WHERE NOT awaits_analysis;
+CREATE INDEX webhook_outbox_ripening ON webhook_outbox (due_at) WHERE awaits_analysis;
+DROP INDEX webhook_outbox_round_robin;
+COMMENT ON COLUMN webhook_outbox.awaits_analysis IS
+  'Becomes due early when the analysis is committed; false when that has happened, or when the wait is over';
+
 -- Makes the two roles where the caller may, and grants them what they need here. Returns what is left for somebody
 -- with more rights, a statement a row; none when all is done. Called by `migrate`, and by an administrator at any
 -- time: what is there already stays as it is.
@@ -362,7 +370,7 @@ BEGIN
   GRANT SELECT ON webhook_migrations, webhook_settings, webhook_reconciliation TO postcall_service;
   GRANT SELECT, DELETE,
         INSERT (id, call_id, agent_id, cause, enqueued_at, due_at, returns),
-        UPDATE (due_at, returns)
+        UPDATE (due_at, returns, awaits_analysis)
      ON webhook_outbox TO postcall_service;
   GRANT SELECT, DELETE,
         INSERT (id, call_id, agent_id, cause, url, outcome, reached, error, enqueued_at, due_at, claimed_at,

@@ -95,6 +95,12 @@ mutation unreadable-calls-set-aside dispatcher/store/claim.cpp \
 mutation unknown-agents-found dispatcher/store/claim.cpp \
   's/if \(unknown\.empty\(\)\) return \{\};/return {};/' \
   store_test 'ClaimSources.FindTheAgent*'
+mutation waits-end dispatcher/store/claim.cpp \
+  's/WHERE awaits_analysis AND due_at <= statement_timestamp\(\)/WHERE false/' \
+  store_test 'Claim.TakesACallWhoseWait*'
+mutation what-is-ready-stays-ready dispatcher/store/claim.cpp \
+  's/transaction\.Commit\(\);  \/\/ what became ready/;/' \
+  store_test 'Claim.LeavesReady*'
 mutation poolers-told-apart dispatcher/store/transaction.cpp \
   's/!state_\.is_pooled && Exec\("SELECT pg_backend_pid\(\)"\).*?;/true;/' \
   store_test 'ThroughPgBouncer.*:PreparedStatements.*'
@@ -279,6 +285,9 @@ mutation analysis-holds-no-row migrations/0007_analysis_hints.sql \
 mutation newcomers-spared dispatcher/admin/admin_server.cpp \
   's/const auto end = sessions_\.end\(\) - [^;]*;/const auto end = sessions_.end();/' \
   admin_test 'FullPort.*'
+mutation waiting-calls-not-walked dispatcher/store/claim.cpp \
+  's/ AND NOT o\.awaits_analysis(\n                   ORDER BY o\.agent_id LIMIT 1\)\n            FROM onward)/$1/' \
+  store_test 'Claim.IsAsQuickWhenManyCalls*'
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'

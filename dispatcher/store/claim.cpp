@@ -16,24 +16,40 @@
 namespace postcall::store {
 namespace {
 
+// Rows whose wait for an analysis is over become ready. A claim begins with this, in the round trip of its
+// settings.
+constexpr const char* kRipen = R"sql(;
+    UPDATE webhook_outbox
+       SET awaits_analysis = false
+     WHERE id IN (SELECT id FROM webhook_outbox
+                   WHERE awaits_analysis AND due_at <= statement_timestamp()
+                   ORDER BY due_at
+                   LIMIT 500
+                     FOR UPDATE SKIP LOCKED)
+)sql";
+
 // Due rows, at most $3 (or $4's number for that agent) of an agent, at most $2 in all, beginning after agent
 // $1. It steps through the index from agent to agent, so that a noisy one's backlog is stepped over and not
 // read, and no further than the limit needs. Locks exactly the rows that it returns.
 constexpr const char* kPick = R"sql(
     WITH RECURSIVE
       onward (agent_id) AS (
-          (SELECT agent_id FROM webhook_outbox WHERE agent_id > $1 ORDER BY agent_id LIMIT 1)
+          (SELECT agent_id FROM webhook_outbox
+            WHERE agent_id > $1 AND NOT awaits_analysis
+            ORDER BY agent_id LIMIT 1)
         UNION ALL
           SELECT (SELECT o.agent_id FROM webhook_outbox o
-                   WHERE o.agent_id > onward.agent_id
+                   WHERE o.agent_id > onward.agent_id AND NOT o.awaits_analysis
                    ORDER BY o.agent_id LIMIT 1)
             FROM onward
            WHERE onward.agent_id IS NOT NULL),
       around (agent_id) AS (
-          (SELECT agent_id FROM webhook_outbox WHERE agent_id <= $1 ORDER BY agent_id LIMIT 1)
+          (SELECT agent_id FROM webhook_outbox
+            WHERE agent_id <= $1 AND NOT awaits_analysis
+            ORDER BY agent_id LIMIT 1)
         UNION ALL
           SELECT (SELECT o.agent_id FROM webhook_outbox o
-                   WHERE o.agent_id > around.agent_id AND o.agent_id <= $1
+                   WHERE o.agent_id > around.agent_id AND o.agent_id <= $1 AND NOT o.awaits_analysis
                    ORDER BY o.agent_id LIMIT 1)
             FROM around
            WHERE around.agent_id IS NOT NULL),
@@ -47,6 +63,7 @@ constexpr const char* kPick = R"sql(
              SELECT o.*, o.ctid AS place
                FROM webhook_outbox o
               WHERE o.agent_id = agent.agent_id
+                AND NOT o.awaits_analysis
                 AND o.due_at <= statement_timestamp()
               ORDER BY o.due_at, o.id
               LIMIT coalesce(($4::jsonb ->> agent.agent_id)::int, $3::int)
@@ -290,12 +307,16 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Cla
   claimed.last_agent = limits.after;
   if (limits.max_rows <= 0) return claimed;
 
-  Transaction transaction(session, Transaction::kLookUps);
+  Transaction transaction(session, (std::string(Transaction::kLookUps) + kRipen).c_str());
   const pqxx::result rows = transaction.ExecPrepared(kPick, limits.after.get(), limits.max_rows,
                                                      limits.per_agent, JsonOf(limits.agent_limits));
-  if (rows.empty()) return claimed;
+  if (rows.empty()) {
+    transaction.Commit();  // what became ready
+    return claimed;
+  }
   Verdicts verdicts = AskJudge(transaction, rows, limits, judge, claimed);
   if (verdicts.size() == 0) {
+    transaction.Commit();
     judge.forget();
     return claimed;
   }

@@ -12,21 +12,23 @@ constexpr const char* kDepth = R"sql(
              LIMIT $1::bigint) AS waiting
 )sql";
 
-// The first of each agent, found by stepping through the index of the claim from agent to agent.
+// The first of each agent, found by stepping through the index of the claim from agent to agent, and the
+// first of those that await their analysis.
 constexpr const char* kOldestAge = R"sql(
     WITH RECURSIVE first (agent_id, due_at) AS (
-        (SELECT agent_id, due_at FROM webhook_outbox ORDER BY agent_id, due_at LIMIT 1)
+        (SELECT agent_id, due_at FROM webhook_outbox WHERE NOT awaits_analysis ORDER BY agent_id, due_at LIMIT 1)
       UNION ALL
         SELECT next.agent_id, next.due_at
           FROM first
          CROSS JOIN LATERAL (
                  SELECT o.agent_id, o.due_at
                    FROM webhook_outbox o
-                  WHERE o.agent_id > first.agent_id
+                  WHERE o.agent_id > first.agent_id AND NOT o.awaits_analysis
                   ORDER BY o.agent_id, o.due_at
                   LIMIT 1) AS next)
-    SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - min(due_at)), 0), 0)::float8
-      FROM first
+    SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - least(
+             (SELECT min(due_at) FROM first),
+             (SELECT min(due_at) FROM webhook_outbox WHERE awaits_analysis))), 0), 0)::float8
 )sql";
 
 constexpr const char* kUnaccounted = "SELECT unaccounted FROM webhook_reconciliation";

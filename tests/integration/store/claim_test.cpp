@@ -108,6 +108,27 @@ TEST_F(Claim, LeavesWhatIsNotDue) {
   EXPECT_EQ(Outbox(), 3);
 }
 
+TEST_F(Claim, TakesACallWhoseWaitForItsAnalysisIsOver) {
+  AddAgent("a");
+  AddCalls("a", 3, "a");
+  Query("UPDATE webhook_outbox SET awaits_analysis = true WHERE call_id <> 'a1'");
+  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour' WHERE call_id = 'a3'");
+  ClaimWith(Limits(10, 10), seen_.SendAll());
+  EXPECT_THAT(seen_.calls, ElementsAre("a1", "a2"));
+  EXPECT_EQ(Value("SELECT call_id FROM webhook_outbox WHERE awaits_analysis"), "a3");
+}
+
+// Or every claim would do it again.
+TEST_F(Claim, LeavesReadyWhatItMadeReady) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  for (const int max_per_agent : {0, 10}) {
+    Query("UPDATE webhook_outbox SET awaits_analysis = true");
+    ClaimWith(Limits(10, max_per_agent), [](const Candidate&) -> Verdict { return Leave{}; });
+    EXPECT_EQ(Value("SELECT count(*) FROM webhook_outbox WHERE NOT awaits_analysis"), "2") << max_per_agent;
+  }
+}
+
 TEST_F(Claim, GivesTwoClaimersAtOnceDifferentRows) {
   constexpr int kCalls = 400;
   for (int agent = 0; agent < 20; ++agent) {
@@ -335,6 +356,26 @@ TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
 }
 
 // A database may have been set up for speed; a claim that a crash forgets would be sent twice.
+// Each of another agent, so that there is nothing to step over them by.
+TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
+  const auto quickest = [&] {
+    auto least = Steady::duration::max();
+    for (int i = 0; i < 10; ++i) {
+      const SteadyTime start = Steady::now();
+      ClaimWith(Limits(500, 100), seen_.SendAll());
+      least = std::min(least, Steady::now() - start);
+    }
+    return least;
+  };
+  const auto without = quickest();
+  Query(
+      "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)"
+      " SELECT 'c' || n, 'agent' || n, 'completion', now(), now() + interval '1 hour', true"
+      "   FROM generate_series(1, 50000) AS n");
+  EXPECT_LT(quickest(), 10 * without);
+  EXPECT_EQ(seen_.calls.size(), 0u);
+}
+
 TEST_F(Claim, IsDurableWhateverTheDatabasesSetting) {
   Query("ALTER DATABASE " + std::string(platform_.dbname()) + " SET synchronous_commit = off");
   AddAgent("a", R"({"webhooks": {"postCall": "https://example.com"}})");

@@ -43,6 +43,8 @@ TEST_F(Upkeep, SamplesTheOutbox) {
   EXPECT_EQ(sample.oldest_age_s, 0) << "nothing is due";
   Query("UPDATE webhook_outbox SET due_at = now() - interval '90 seconds' WHERE call_id = 'b2'");
   EXPECT_NEAR(SampleOutbox(session_).oldest_age_s, 90, 5);
+  Query("UPDATE webhook_outbox SET awaits_analysis = true");
+  EXPECT_NEAR(SampleOutbox(session_).oldest_age_s, 90, 5) << "its wait is over";
 }
 
 TEST_F(Upkeep, DeletesWhatIsTooOldHoweverMuchThereIs) {
