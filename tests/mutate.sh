@@ -101,6 +101,9 @@ mutation waits-end dispatcher/store/claim.cpp \
 mutation what-is-ready-stays-ready dispatcher/store/claim.cpp \
   's/transaction\.Commit\(\);  \/\/ what became ready/;/' \
   store_test 'Claim.LeavesReady*'
+mutation hidden-rows-told dispatcher/store/database_fit.cpp \
+  's/\{kFaultOfSourceViews, kFaultOfRowSecurity\}/{kFaultOfSourceViews}/' \
+  migrations_test 'RowSecurity.*'
 mutation poolers-told-apart dispatcher/store/transaction.cpp \
   's/!state_\.is_pooled && Exec\("SELECT pg_backend_pid\(\)"\).*?;/true;/' \
   store_test 'ThroughPgBouncer.*:PreparedStatements.*'

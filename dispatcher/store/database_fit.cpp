@@ -67,6 +67,45 @@ const char* const kFaultOfSourceViews = R"sql(
      LIMIT 1
 )sql";
 
+// What is read through a view is read as the view's owner, with security_invoker as whoever reads the view:
+// this role, or the owner of the functions that run as theirs. A policy may let a role see all rows.
+const char* const kFaultOfRowSecurity = R"sql(
+    WITH RECURSIVE
+      reads (relation, role) AS (
+          SELECT v.oid, reader.oid
+            FROM pg_class v
+           CROSS JOIN pg_roles reader
+           WHERE v.oid IN (to_regclass('webhook_source'), to_regclass('webhook_agents'))
+             AND (reader.rolname = current_user
+                  OR reader.oid = (SELECT proowner FROM pg_proc WHERE oid = to_regprocedure('webhook_enqueue(text)')))
+        UNION
+          SELECT d.refobjid,
+                 CASE WHEN (SELECT option_value::boolean FROM pg_options_to_table(v.reloptions)
+                             WHERE option_name = 'security_invoker')
+                      THEN reads.role ELSE v.relowner END
+            FROM reads
+            JOIN pg_class v ON v.oid = reads.relation AND v.relkind = 'v'
+            JOIN pg_rewrite rule ON rule.ev_class = v.oid AND rule.ev_type = '1'
+            JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = rule.oid
+                            AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> v.oid)
+    SELECT format('row level security of the table %s hides rows from the role %s, as which the dispatcher reads it: '
+                  'give that role BYPASSRLS, or the table a policy FOR SELECT TO %s USING (true)',
+                  t.oid::regclass, r.rolname, quote_ident(r.rolname))
+      FROM reads
+      JOIN pg_class t ON t.oid = reads.relation AND t.relrowsecurity
+      JOIN pg_roles r ON r.oid = reads.role
+     WHERE NOT (r.rolsuper OR r.rolbypassrls)
+       AND (t.relforcerowsecurity OR NOT pg_has_role(r.oid, t.relowner, 'USAGE'))
+       AND (SELECT bool_or(p.polpermissive AND p.shows_all) AND bool_and(p.polpermissive OR p.shows_all)
+              FROM (SELECT polpermissive, pg_get_expr(polqual, polrelid) = 'true' AS shows_all
+                      FROM pg_policy
+                     WHERE polrelid = t.oid
+                       AND polcmd IN ('r', '*')
+                       AND EXISTS (SELECT FROM unnest(polroles) AS named (role)
+                                    WHERE named.role = 0 OR pg_has_role(r.oid, named.role, 'USAGE'))) AS p) IS NOT TRUE
+     LIMIT 1
+)sql";
+
 std::optional<std::string> FaultOfCompatibility(int database) {
   if (database <= migrations::kCompatibility) return std::nullopt;
   return "the database demands compatibility number " + std::to_string(database) + " and this binary has " +
@@ -91,8 +130,10 @@ std::optional<std::string> FaultOfDatabase(Session& session) {
     }
   }
 
-  const pqxx::result fault = transaction.Exec(kFaultOfSourceViews);
-  if (!fault.empty()) return fault[0][0].as<std::string>();
+  for (const char* const check : {kFaultOfSourceViews, kFaultOfRowSecurity}) {
+    const pqxx::result fault = transaction.Exec(check);
+    if (!fault.empty()) return fault[0][0].as<std::string>();
+  }
   transaction.Commit();
   return std::nullopt;
 }

@@ -10,13 +10,16 @@
 namespace postcall::store {
 
 // One sentence when the database does not fit: it was never migrated, lacks a migration, demands a newer
-// binary, or a view that the dispatcher reads is missing or has other columns. None when it fits.
-// Throws Unavailable or Refused.
+// binary, a view that the dispatcher reads is missing or has other columns, or row level security hides calls
+// from it. None when it fits. Throws Unavailable or Refused.
 std::optional<std::string> FaultOfDatabase(Session& session);
 
 // The room's own. One statement; no row when both views fit, otherwise one row with one sentence. The schema
 // that must hold them is the one of webhook_outbox, or the current one where that is not made yet.
 extern const char* const kFaultOfSourceViews;
+
+// The same for the tables below these views, as deep as views go: a call whose row is hidden would be lost.
+extern const char* const kFaultOfRowSecurity;
 
 // None unless a database with this compatibility number demands a newer binary.
 std::optional<std::string> FaultOfCompatibility(int database);

@@ -153,8 +153,10 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   // The platform's own views come before our first table, so that a mistake in them leaves nothing behind;
   // views of ours come with the first migration.
   if (migrated.own_tables || !versions.empty()) {
-    const pqxx::result fault = work.exec(kFaultOfSourceViews);
-    if (!fault.empty()) return Error{fault[0][0].as<std::string>()};
+    for (const char* const check : {kFaultOfSourceViews, kFaultOfRowSecurity}) {
+      const pqxx::result fault = work.exec(check);
+      if (!fault.empty()) return Error{fault[0][0].as<std::string>()};
+    }
   }
 
   for (const Migration& migration : migrations::All()) {
