@@ -367,6 +367,9 @@ TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
     }
     return least;
   };
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour'");  // an agent to begin with
   const auto without = quickest();
   Query(
       "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)"
