@@ -294,6 +294,18 @@ mutation waiting-calls-not-walked dispatcher/store/claim.cpp \
 mutation locked-rows-skipped dispatcher/store/claim.cpp \
   's/LIMIT coalesce\(\(\$4::jsonb ->> agent\.agent_id\)::int, \$3::int\)\n                FOR UPDATE SKIP LOCKED/LIMIT coalesce((\$4::jsonb ->> agent.agent_id)::int, \$3::int)\n                FOR UPDATE/' \
   store_test 'Claim.NeverWaits*'
+mutation held-rows-left-out dispatcher/store/held_rows.h \
+  's/if \(unavailable\.sqlstate\(\) != "55P03"\) throw;/throw;/' \
+  store_test 'Recording.IsNotHeldUpByARowThatSomebody*:GivingBack.IsNotHeldUpByARowThatSomebody*'
+mutation held-outcomes-kept dispatcher/dispatch/recorder.cpp \
+  's/std::move\(first, batch\.end\(\), std::back_inserter\(aside\)\);/;/' \
+  database_test 'Database.HasOneRow*'
+mutation held-rows-unswept dispatcher/store/liveness.cpp \
+  's/ SKIP LOCKED\)\n    UPDATE/)\n    UPDATE/g' \
+  store_test 'SweepingBesideAHolder.*'
+mutation outcomes-bounded dispatcher/dispatch/claim_loop.cpp \
+  's/if \(spine_\.unrecorded\(\) > .*?\) return false;/;/' \
+  database_test 'Database.TakesNoOutcomes*'
 
 # ---- the work
 

@@ -156,6 +156,9 @@ void ClaimLoop::Turn() {
 
 // True when rows were taken, so that there may be more.
 bool ClaimLoop::ClaimOnce() {
+  full_ = false;
+  // What is over and not in the log is in memory only: there is never more of it than may be in flight.
+  if (spine_.unrecorded() > static_cast<std::size_t>(admission_.limit())) return false;
   const Admission::Room room = admission_.RoomFor(rows_per_agent_, Steady::now());
   full_ = room.slots == 0;
   if (full_) return false;

@@ -36,6 +36,7 @@ class ClaimLoop {
     std::function<void(const store::Claimed&)> abandon;  // may be ours, and there is no time to find out
     std::function<void(std::vector<ClaimedDeliveryPtr>)> resume;       // confirmed: send these now
     std::function<void(const std::vector<ClaimedDeliveryPtr>&)> lost;  // no longer ours: these are never sent
+    std::function<std::size_t()> unrecorded;                           // outcomes that wait for the log
   };
 
   ClaimLoop(const store::DatabaseOptions& database, DispatcherId dispatcher, std::string instance,

@@ -79,6 +79,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
           .abandon = [this](const store::Claimed& claimed) { Abandon(claimed); },
           .resume = [this](std::vector<ClaimedDeliveryPtr> deliveries) { Resume(std::move(deliveries)); },
           .lost = [this](const std::vector<ClaimedDeliveryPtr>& deliveries) { Lost(deliveries); },
+          .unrecorded = [this] { return recorder_->unrecorded(); },
       });
   metrics_.in_flight_limit.Set(options_.limits.in_flight);
 }

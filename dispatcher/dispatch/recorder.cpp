@@ -19,6 +19,9 @@ constexpr auto kRetryAfter = std::chrono::milliseconds(500);
 constexpr auto kTurnAtLeast = std::chrono::seconds(5);
 constexpr auto kTurnWhileDraining = std::chrono::seconds(1);
 
+// A row that somebody holds is tried again after so long; each try may wait 200 ms for its lock.
+constexpr auto kHeldAgainAfter = std::chrono::seconds(2);
+
 template <class T>
 void TakeUpTo(std::size_t count, std::deque<T>& from, std::vector<T>& to) {
   while (to.size() < count && !from.empty()) {
@@ -68,7 +71,7 @@ void Recorder::GiveBack(const store::Returned& returned) {
 
 std::size_t Recorder::unrecorded() const {
   const std::lock_guard lock(mutex_);
-  return finished_.size() + returned_.size() + in_batches_;
+  return Unrecorded();
 }
 
 std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
@@ -82,6 +85,7 @@ std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
   if (thread_.joinable()) thread_.join();
 
   std::vector<store::Finished> left = std::move(finished_batch_);
+  QueueHeld();
   std::move(finished_.begin(), finished_.end(), std::back_inserter(left));
   std::move(returned_.begin(), returned_.end(), std::back_inserter(returned_batch_));
   for (const store::Returned& returned : returned_batch_) {
@@ -105,13 +109,17 @@ void Recorder::Run() {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [this] {
-        return stopping_ || !finished_.empty() || !returned_.empty() || in_batches_ > 0;
+        const bool is_over = stopping_ && held_finished_.empty() && held_returned_.empty();
+        return is_over || !finished_.empty() || !returned_.empty() || in_batches_ > 0;
       };
-      wake_.wait_for(lock, drains ? kTurnWhileDraining : kTurnAtLeast,
-                     [&] { return has_work() || draining_ != drains; });
+      const auto turn = drains ? kTurnWhileDraining : kTurnAtLeast;
+      wake_.wait_until(lock, std::min({Steady::now() + turn, held_again_at_, deadline_}),
+                       [&] { return has_work() || draining_ != drains; });
       drains = draining_;
       beat_.Turned(Steady::now());
+      if (Steady::now() >= held_again_at_) QueueHeld();
       if (!has_work()) {
+        if (Steady::now() >= deadline_) return;
         lock.unlock();
         if (drains) KeepConnected();
         continue;
@@ -165,14 +173,12 @@ bool Recorder::WriteBatch() {
       for (const DeliveryId& id : recorded.refused) {
         log::Error("the database refused an outcome, its row will become unknown", {{"delivery", id.get()}});
       }
-      held_.Remove(Ids(finished_batch_));
-      finished_batch_.clear();
+      Done(finished_batch_, recorded.held, held_finished_);
     }
     operation = metrics::Operation::kGiveBack;
     if (!returned_batch_.empty()) {
-      store::GiveBack(session_, returned_batch_);
-      held_.Remove(Ids(returned_batch_));
-      returned_batch_.clear();
+      const store::GivenBack given_back = store::GiveBack(session_, returned_batch_);
+      Done(returned_batch_, given_back.held, held_returned_);
     }
   } catch (const std::exception& error) {
     metrics_.database_errors(operation).Increment();
@@ -187,12 +193,50 @@ bool Recorder::WriteBatch() {
   if (!std::exchange(said_, "").empty()) log::Info("the database takes outcomes again");
   const std::lock_guard lock(mutex_);
   in_batches_ = 0;
+  NoteHeld();
   CountUnrecorded();
   return true;
 }
 
-void Recorder::CountUnrecorded() {
-  metrics_.outcomes_unrecorded.Set(static_cast<double>(finished_.size() + returned_.size() + in_batches_));
+// The batch is written, but for those whose rows somebody holds.
+template <class T>
+void Recorder::Done(std::vector<T>& batch, const std::unordered_set<DeliveryId>& held,
+                    std::vector<T>& aside) {
+  const auto first = std::stable_partition(batch.begin(), batch.end(),
+                                           [&](const T& entry) { return !held.contains(entry.key.id); });
+  {
+    const std::lock_guard lock(mutex_);
+    std::move(first, batch.end(), std::back_inserter(aside));
+  }
+  batch.erase(first, batch.end());
+  held_.Remove(Ids(batch));
+  batch.clear();
 }
+
+void Recorder::NoteHeld() {
+  const std::size_t held = held_finished_.size() + held_returned_.size();
+  if (held > 0) {
+    held_again_at_ = std::min(held_again_at_, Steady::now() + kHeldAgainAfter);
+    if (!std::exchange(said_held_, true)) {
+      log::Warning("outcomes wait, another transaction holds their rows of the log", {{"waiting", held}});
+    }
+  } else if (Unrecorded() == 0) {
+    said_held_ = false;
+  }
+}
+
+void Recorder::QueueHeld() {
+  std::move(held_finished_.begin(), held_finished_.end(), std::back_inserter(finished_));
+  std::move(held_returned_.begin(), held_returned_.end(), std::back_inserter(returned_));
+  held_finished_.clear();
+  held_returned_.clear();
+  held_again_at_ = SteadyTime::max();
+}
+
+std::size_t Recorder::Unrecorded() const {
+  return finished_.size() + returned_.size() + held_finished_.size() + held_returned_.size() + in_batches_;
+}
+
+void Recorder::CountUnrecorded() { metrics_.outcomes_unrecorded.Set(static_cast<double>(Unrecorded())); }
 
 }  // namespace postcall::dispatch

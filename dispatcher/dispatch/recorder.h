@@ -1,6 +1,7 @@
 // Writes outcomes to the delivery log, batched, on a thread with a connection of its own. While the database
 // is away they wait here; the number that wait is bounded by the deliveries that were in flight, since
-// nothing new is claimed meanwhile (CONTRACT §4, "Records").
+// nothing new is claimed meanwhile (CONTRACT §4, "Records"). One whose row another transaction holds waits
+// apart, and holds up no other.
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "common/pulse.h"
@@ -46,6 +48,12 @@ class Recorder {
   void Run();
   void KeepConnected();
   bool WriteBatch();
+  template <class T>
+  void Done(std::vector<T>& batch, const std::unordered_set<DeliveryId>& held, std::vector<T>& aside);
+  // With mutex_ held.
+  void NoteHeld();
+  void QueueHeld();  // at the end
+  std::size_t Unrecorded() const;
   void CountUnrecorded();
 
   store::Session session_;
@@ -57,6 +65,11 @@ class Recorder {
   std::condition_variable wake_;
   std::deque<store::Finished> finished_;
   std::deque<store::Returned> returned_;
+  // Their rows were held when they were tried last.
+  std::vector<store::Finished> held_finished_;
+  std::vector<store::Returned> held_returned_;
+  SteadyTime held_again_at_ = SteadyTime::max();
+  bool said_held_ = false;
   bool draining_ = false;
   bool stopping_ = false;
   SteadyTime deadline_ = SteadyTime::max();

@@ -1,10 +1,9 @@
 #include "dispatcher/store/give_back.h"
 
-#include <unordered_set>
-
 #include "common/log.h"
 #include "dispatcher/store/delivery_keys.h"
 #include "dispatcher/store/halves.h"
+#include "dispatcher/store/held_rows.h"
 #include "dispatcher/store/transaction.h"
 
 namespace postcall::store {
@@ -26,41 +25,42 @@ constexpr const char* kGiveBack = R"sql(
     RETURNING id
 )sql";
 
-std::vector<DeliveryId> GiveBackWhole(Session& session, std::span<const Returned> batch) {
+pqxx::result Write(Transaction& transaction, std::span<const Returned> batch) {
   DeliveryKeys keys;
   ArrayLiteral returns;
   for (const Returned& returned : batch) {
     keys.Add(returned.key);
     returns.Add(returned.returns);
   }
-  Transaction transaction(session, Transaction::kByKeys);
-  const pqxx::result rows = transaction.Exec(
-      kGiveBack, std::move(keys.ids).Close(), std::move(keys.claimed_at).Close(),
-      std::move(keys.claim_ids).Close(), std::move(returns).Close(), std::move(keys.claims).Close());
-  transaction.Commit();
-  std::vector<DeliveryId> back;
-  for (const pqxx::row& row : rows) back.emplace_back(row[0].as<std::int64_t>());
-  return back;
+  return transaction.Exec(kGiveBack, std::move(keys.ids).Close(), std::move(keys.claimed_at).Close(),
+                          std::move(keys.claim_ids).Close(), std::move(returns).Close(),
+                          std::move(keys.claims).Close());
 }
 
 }  // namespace
 
-std::vector<DeliveryId> GiveBack(Session& session, std::span<const Returned> batch) {
+GivenBack GiveBack(Session& session, std::span<const Returned> batch) {
+  GivenBack given_back;
   std::unordered_set<DeliveryId> back;
   WriteOrHalve(
       batch,
       [&](std::span<const Returned> part) {
-        for (const DeliveryId& id : GiveBackWhole(session, part)) back.insert(id);
+        pqxx::result rows;
+        given_back.held.merge(
+            WriteUnheld(session, part, [&](Transaction& transaction, std::span<const Returned> unheld) {
+              rows = Write(transaction, unheld);
+            }));
+        for (const pqxx::row& row : rows) back.insert(DeliveryId(row[0].as<std::int64_t>()));
       },
       [](const Returned& returned, const Refused& refused) {
         log::Error("a delivery could not be given back to the outbox",
                    {{"delivery", returned.key.id.get()}, {"error", refused.what()}});
       });
-  std::vector<DeliveryId> not_back;
   for (const Returned& returned : batch) {
-    if (!back.contains(returned.key.id)) not_back.push_back(returned.key.id);
+    const DeliveryId id = returned.key.id;
+    if (!back.contains(id) && !given_back.held.contains(id)) given_back.not_back.push_back(id);
   }
-  return not_back;
+  return given_back;
 }
 
 }  // namespace postcall::store

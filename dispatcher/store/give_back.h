@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "dispatcher/store/database.h"
@@ -16,9 +17,15 @@ struct Returned {
   int returns = 0;  // how often it has been given back, this time included
 };
 
-// Each keeps its id, call, agent, cause, enqueued_at and due_at. Returns those that were not given back
-// because they are no longer in_flight under their claim: given back already, or swept to `unknown`, and then
-// never sent again. Safe to repeat. Throws Unavailable or Refused; nothing is given back then.
-std::vector<DeliveryId> GiveBack(Session& session, std::span<const Returned> batch);
+struct GivenBack {
+  // No longer in_flight under their claim, or refused by the outbox: given back already, or swept to
+  // `unknown`, and then never sent again.
+  std::vector<DeliveryId> not_back;
+  std::unordered_set<DeliveryId> held;  // another transaction holds the row: to be given back later
+};
+
+// Each keeps its id, call, agent, cause, enqueued_at and due_at. Safe to repeat. Throws Unavailable or
+// Refused; some of the batch may be given back then.
+GivenBack GiveBack(Session& session, std::span<const Returned> batch);
 
 }  // namespace postcall::store

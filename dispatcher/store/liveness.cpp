@@ -29,26 +29,45 @@ constexpr const char* kTakeOffTheList = R"sql(
                      FOR UPDATE SKIP LOCKED)
 )sql";
 
+// The sweeps pass a row that somebody holds, so that it keeps no other from becoming `unknown`; it is swept
+// once it is free, by kOrphansBecomeUnknown if it was a gone dispatcher's.
+
 constexpr const char* kTheirsBecomeUnknown = R"sql(
-    UPDATE webhook_deliveries
+    WITH unheld AS MATERIALIZED (
+      SELECT claimed_at, id
+        FROM webhook_deliveries
+       WHERE outcome = 'in_flight'
+         AND claim_id BETWEEN $1::uuid AND $2::uuid
+         FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
            error = 'The dispatcher was gone before it recorded the outcome. The call may have arrived; it is not sent again.'
-     WHERE outcome = 'in_flight'
-       AND claim_id BETWEEN $1::uuid AND $2::uuid
-    RETURNING id, cause
+      FROM unheld u
+     WHERE d.claimed_at = u.claimed_at
+       AND d.id = u.id
+       AND d.outcome = 'in_flight'
+    RETURNING d.id, d.cause
 )sql";
 
 constexpr const char* kOrphansBecomeUnknown = R"sql(
+    WITH unheld AS MATERIALIZED (
+      SELECT claimed_at, id
+        FROM webhook_deliveries o
+       WHERE outcome = 'in_flight'
+         AND claimed_at < statement_timestamp() - interval '45 seconds'
+         AND NOT EXISTS (SELECT
+                           FROM webhook_dispatchers w
+                          WHERE left(w.id::text, 18) = left(o.claim_id::text, 18))
+         FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
            error = 'The dispatcher left before it recorded the outcome. The call may have arrived; it is not sent again.'
-     WHERE outcome = 'in_flight'
-       AND claimed_at < statement_timestamp() - interval '45 seconds'
-       AND NOT EXISTS (SELECT
-                         FROM webhook_dispatchers w
-                        WHERE left(w.id::text, 18) = left(d.claim_id::text, 18))
+      FROM unheld u
+     WHERE d.claimed_at = u.claimed_at
+       AND d.id = u.id
+       AND d.outcome = 'in_flight'
     RETURNING d.id, d.cause
 )sql";
 
@@ -61,14 +80,22 @@ constexpr const char* kOwnOldRows = R"sql(
 )sql";
 
 constexpr const char* kOwnBecomeUnknown = R"sql(
+    WITH unheld AS MATERIALIZED (
+      SELECT d.claimed_at, d.id
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS k (id, claimed_at, claim_id)
+        JOIN webhook_deliveries d
+          ON d.claimed_at = 'epoch'::timestamptz + k.claimed_at * interval '1 microsecond'
+         AND d.id = k.id
+       WHERE d.claim_id = k.claim_id::uuid
+         AND d.outcome = 'in_flight'
+         FOR NO KEY UPDATE OF d SKIP LOCKED)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
            error = 'The dispatcher lost track of this delivery. The call may have arrived; it is not sent again.'
-      FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS k (id, claimed_at, claim_id)
-     WHERE d.claimed_at = 'epoch'::timestamptz + k.claimed_at * interval '1 microsecond'
-       AND d.id = k.id
-       AND d.claim_id = k.claim_id::uuid
+      FROM unheld u
+     WHERE d.claimed_at = u.claimed_at
+       AND d.id = u.id
        AND d.outcome = 'in_flight'
     RETURNING d.id, d.cause
 )sql";

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "dispatcher/store/delivery_keys.h"
 #include "dispatcher/store/halves.h"
+#include "dispatcher/store/held_rows.h"
 #include "dispatcher/store/transaction.h"
 
 namespace postcall::store {
@@ -111,13 +112,9 @@ std::vector<Finished> Missing(std::span<const Finished> batch, const pqxx::resul
   return missing;
 }
 
-void RecordWhole(Session& session, std::span<const Finished> batch, Recorded& recorded) {
-  Transaction transaction(session, Transaction::kByKeys);
+Recorded Write(Transaction& transaction, std::span<const Finished> batch) {
   const pqxx::result in_time = Complete(transaction, Outcome::kInFlight, batch);
-  if (static_cast<std::size_t>(in_time.size()) == batch.size()) {
-    transaction.Commit();
-    return;
-  }
+  if (static_cast<std::size_t>(in_time.size()) == batch.size()) return {};
   const std::vector<Finished> rest = Missing(batch, in_time);
   const pqxx::result late = Complete(transaction, Outcome::kUnknown, rest);
   if (!late.empty()) {
@@ -125,9 +122,20 @@ void RecordWhole(Session& session, std::span<const Finished> batch, Recorded& re
     for (const pqxx::row& row : late) enqueued_at.Add(row[1].as<std::int64_t>());
     transaction.Exec(kReopenHours, std::move(enqueued_at).Close());
   }
-  transaction.Commit();
-  recorded.unknown_resolved += static_cast<int>(late.size());
+  Recorded recorded;
+  recorded.unknown_resolved = static_cast<int>(late.size());
   for (const Finished& lost : Missing(rest, late)) recorded.lost.push_back(lost.key.id);
+  return recorded;
+}
+
+void RecordWhole(Session& session, std::span<const Finished> batch, Recorded& recorded) {
+  Recorded part;
+  part.held = WriteUnheld(session, batch, [&](Transaction& transaction, std::span<const Finished> unheld) {
+    part = Write(transaction, unheld);
+  });
+  recorded.unknown_resolved += part.unknown_resolved;
+  recorded.lost.insert(recorded.lost.end(), part.lost.begin(), part.lost.end());
+  recorded.held.merge(part.held);
 }
 
 // The same outcome without anything that came from outside.
@@ -147,6 +155,7 @@ void RecordWithoutText(Session& session, const Finished& finished, const Refused
       std::span(&bare, 1),
       [&](std::span<const Finished> one) {
         RecordWhole(session, one, recorded);
+        if (recorded.held.contains(finished.key.id)) return;
         recorded.text_replaced.push_back(finished.key.id);
         log::Warning("the database refused the text of an outcome, it is recorded without",
                      {{"delivery", finished.key.id.get()}, {"error", refused.what()}});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "common/clock.h"
@@ -25,12 +26,14 @@ struct Recorded {
   std::vector<DeliveryId> lost;  // no row of that key is in_flight or unknown: recorded already, or dropped
   std::vector<DeliveryId> text_replaced;  // the server refused the text; the outcome is stored without it
   std::vector<DeliveryId> refused;        // the server refused even the bare outcome; the row stays in_flight
+  std::unordered_set<DeliveryId> held;    // another transaction holds the row: to be recorded later
 };
 
 // Safe to repeat: what is recorded already is left alone and told as `lost`. Bytes that PostgreSQL cannot
 // hold are replaced first; when it refuses the batch all the same, halves are tried, so that one outcome
-// never holds up the others. At most a few hundred rows at once are cheap. Throws Unavailable, or Refused
-// when that is not about the data; some of the batch may be recorded then.
+// never holds up the others; nor does a row that somebody holds. At most a few hundred rows at once are
+// cheap. Throws Unavailable, or Refused when that is not about the data; some of the batch may be recorded
+// then.
 Recorded Record(Session& session, std::span<const Finished> batch);
 
 }  // namespace postcall::store

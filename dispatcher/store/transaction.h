@@ -58,6 +58,14 @@ class Transaction {
       SET LOCAL enable_nestloop = off;
       SET LOCAL enable_mergejoin = off)sql";
 
+  // The same for what was found out about deliveries: a row that somebody else holds is left out soon and
+  // comes later, and what can be written is not held up by it.
+  static constexpr const char* kByKeysUnheld = R"sql(
+      SET LOCAL enable_seqscan = off;
+      SET LOCAL enable_nestloop = off;
+      SET LOCAL enable_mergejoin = off;
+      SET LOCAL lock_timeout = '200ms')sql";
+
   // Begins, after connecting if need be. All settings are local to the transaction, so that PgBouncer in
   // transaction mode can lend its server connection to others in between.
   // Throws Unavailable.

@@ -172,6 +172,45 @@ TEST_F(Database, HasItsLogLockedForTwentySeconds) {
   ExpectAllDelivered({&service});
 }
 
+// By somebody at psql, say, who has left a transaction open: that outcome waits for him, and no other.
+TEST_F(Database, HasOneRowOfItsLogHeldByAnother) {
+  endpoint_.Otherwise(Wait(1s) + Respond(200));
+  const Service service(Run({"--max-in-flight", "100"}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  CompleteCalls("held-", 1);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1));
+  {
+    pqxx::connection holder(database_url_);
+    pqxx::work hold(holder);
+    hold.exec("SELECT FROM webhook_deliveries WHERE call_id = 'held-1' FOR UPDATE");
+    ASSERT_TRUE(service.WaitForLog("another transaction holds their rows"));
+    CompleteCalls("meanwhile-", 400);
+    EXPECT_TRUE(
+        platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'", "400"));
+    EXPECT_EQ(service.Metric("postcall_outcomes_unrecorded"), 1.0);
+  }
+  ExpectAllDelivered({&service});
+}
+
+// What is over is in memory only as long as the log does not take it, so that no more is begun.
+TEST_F(Database, TakesNoOutcomesAndNoMoreAreMade) {
+  const Service service(Run({"--max-in-flight", "100"}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.Query(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN RAISE USING ERRCODE = 'lock_not_available'; END $$");
+  platform_.Query(
+      "CREATE TRIGGER refuse BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
+  CompleteCalls("call-", 1000);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(101));
+  ASSERT_TRUE(platform_.WaitForValue("SELECT count(*) > 100 FROM webhook_deliveries", "t"));
+  std::this_thread::sleep_for(2s);  // making no more is the test
+  EXPECT_LE(endpoint_.ledger().RequestCount(), 200U);
+  EXPECT_EQ(service.Get("/healthz").status, 200);
+  platform_.Query("DROP TRIGGER refuse ON webhook_deliveries");
+  ExpectAllDelivered({&service});
+}
+
 TEST_F(Database, HasATransactionOpenAllTheWhile) {
   pqxx::connection reporter(database_url_);
   pqxx::transaction<pqxx::repeatable_read> report(reporter);

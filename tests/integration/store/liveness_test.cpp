@@ -206,6 +206,40 @@ TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
   EXPECT_EQ(Log("in_flight"), 2);
 }
 
+// By somebody at psql, say, who has left a transaction open.
+class SweepingBesideAHolder : public Watching {
+ protected:
+  SweepingBesideAHolder() : other_(url_), holder_(other_), claimed_(ClaimCalls(4)) {
+    Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '46 seconds'");
+    holder_.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed_.sent[1].get()) +
+                 " FOR UPDATE");
+  }
+
+  pqxx::connection other_;
+  pqxx::work holder_;
+  const Claimed claimed_;
+};
+
+TEST_F(SweepingBesideAHolder, EndsTheOthersOfAGoneDispatcherAndThatOneOnceItIsFree) {
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  const std::vector<Gone> gone = LookAfter(seconds(5));
+  ASSERT_THAT(gone, SizeIs(1));
+  EXPECT_THAT(gone[0].unknown, SizeIs(3));
+  EXPECT_THAT(SweepOrphans(session_), IsEmpty());
+  holder_.abort();
+  EXPECT_THAT(SweepOrphans(session_), ElementsAre(::testing::Field(&Swept::id, claimed_.sent[1])));
+}
+
+TEST_F(SweepingBesideAHolder, EndsTheOtherOrphans) {
+  Unregister(session_, dispatcher_.id());
+  EXPECT_THAT(SweepOrphans(session_), SizeIs(3));
+}
+
+TEST_F(SweepingBesideAHolder, EndsItsOwnOtherRows) {
+  const std::vector<DeliveryId> held{claimed_.sent[3]};
+  EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held), SizeIs(2));
+}
+
 class Confirming : public Liveness {};
 
 TEST_F(Confirming, TellsWhichRowsAreStillOurs) {

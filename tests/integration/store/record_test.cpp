@@ -195,6 +195,44 @@ TEST_F(Recording, IsNotHeldUpByARowForWhichATriggerRaises) {
   EXPECT_TRUE(Row(batch[2].key)["response_body"].is_null());
 }
 
+// By somebody at psql, say, who has left a transaction open.
+TEST_F(Recording, IsNotHeldUpByARowThatSomebodyHolds) {
+  const Claimed claimed = ClaimCalls(50);
+  Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE call_id = 'a9'");
+  std::vector<Finished> batch;
+  for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
+  batch[17].key.id = DeliveryId(batch[17].key.id.get() + 1000);  // no such row: lost, and not held
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(batch[33].key.id.get()) +
+              " FOR UPDATE");
+  const SteadyTime start = Steady::now();
+  const Recorded recorded = Record(session_, batch);
+  EXPECT_LT(Steady::now() - start, std::chrono::seconds(2));
+  EXPECT_THAT(recorded.held, ElementsAre(batch[33].key.id));
+  EXPECT_THAT(recorded.lost, ElementsAre(batch[17].key.id));
+  EXPECT_EQ(recorded.unknown_resolved, 1);
+  EXPECT_EQ(Log("delivered"), 48);
+  holder.abort();
+  EXPECT_THAT(Record(session_, std::span(&batch[33], 1)).held, IsEmpty());
+  EXPECT_EQ(Log("delivered"), 49);
+}
+
+TEST_F(Recording, ThrowsWhenTheWholeLogIsHeld) {
+  const Claimed claimed = ClaimCalls(50);
+  std::vector<Finished> batch;
+  for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("LOCK TABLE webhook_deliveries");
+  const SteadyTime start = Steady::now();
+  EXPECT_THROW(Record(session_, batch), Unavailable);
+  EXPECT_LT(Steady::now() - start, std::chrono::seconds(2)) << "one wait, not one a row";
+  holder.abort();
+  EXPECT_THAT(Record(session_, batch).held, IsEmpty());
+  EXPECT_EQ(Log("delivered"), 50);
+}
+
 TEST_F(Recording, ThrowsWhenEveryRowWouldBeRefused) {
   const Finished finished = Delivered(KeyOf(ClaimCalls(1)));
   Query("ALTER TABLE webhook_deliveries RENAME tls_ms TO tls");
@@ -231,7 +269,7 @@ TEST_F(GivingBack, PutsTheRowBackAsItWas) {
   const std::string before = Value(columns);
   const Claimed first = dispatcher_.ClaimAll(session_);
   const std::vector<Returned> batch{{KeyOf(first, 0), 1}, {KeyOf(first, 1), 20}};
-  EXPECT_THAT(GiveBack(session_, batch), IsEmpty());
+  EXPECT_THAT(GiveBack(session_, batch).not_back, IsEmpty());
   EXPECT_EQ(Value(columns), before);
   EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries"), "0");
 
@@ -244,7 +282,7 @@ TEST_F(GivingBack, PutsTheRowBackAsItWas) {
   EXPECT_EQ(second.sent, first.sent);
   EXPECT_THAT(returns, ElementsAre(1, 20));
 
-  EXPECT_THAT(GiveBack(session_, batch), ElementsAre(first.sent[0], first.sent[1]))
+  EXPECT_THAT(GiveBack(session_, batch).not_back, ElementsAre(first.sent[0], first.sent[1]))
       << "that was the claim before";
   EXPECT_THAT(Record(session_, std::vector{Delivered(KeyOf(first, 0))}).lost, ElementsAre(first.sent[0]));
   EXPECT_EQ(Log("in_flight"), 2);
@@ -253,9 +291,27 @@ TEST_F(GivingBack, PutsTheRowBackAsItWas) {
 TEST_F(GivingBack, NeverBringsAnUnknownRowBack) {
   const Claimed claimed = ClaimCalls(1);
   Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'gone'");
-  EXPECT_THAT(GiveBack(session_, std::vector<Returned>{{KeyOf(claimed), 1}}), ElementsAre(claimed.sent[0]));
+  EXPECT_THAT(GiveBack(session_, std::vector<Returned>{{KeyOf(claimed), 1}}).not_back,
+              ElementsAre(claimed.sent[0]));
   EXPECT_EQ(Outbox(), 0);
   EXPECT_EQ(Log("unknown"), 1);
+}
+
+TEST_F(GivingBack, IsNotHeldUpByARowThatSomebodyHolds) {
+  const Claimed claimed = ClaimCalls(5);
+  std::vector<Returned> batch;
+  for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back({key, 1});
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed.sent[2].get()) +
+              " FOR UPDATE");
+  const GivenBack given_back = GiveBack(session_, batch);
+  EXPECT_THAT(given_back.held, ElementsAre(claimed.sent[2]));
+  EXPECT_THAT(given_back.not_back, IsEmpty());
+  EXPECT_EQ(Outbox(), 4);
+  holder.abort();
+  EXPECT_THAT(GiveBack(session_, std::span(&batch[2], 1)).not_back, IsEmpty());
+  EXPECT_EQ(Outbox(), 5);
 }
 
 TEST_F(GivingBack, IsNotHeldUpByARowThatTheOutboxRefuses) {
@@ -266,7 +322,7 @@ TEST_F(GivingBack, IsNotHeldUpByARowThatTheOutboxRefuses) {
       "VALUES ('a2', 'a', 'resend', now(), now())");
   std::vector<Returned> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back({key, 1});
-  EXPECT_THAT(GiveBack(session_, batch), ElementsAre(claimed.sent[1]));
+  EXPECT_THAT(GiveBack(session_, batch).not_back, ElementsAre(claimed.sent[1]));
   EXPECT_EQ(Outbox(), 3);
   EXPECT_EQ(Log("in_flight"), 1);
 }

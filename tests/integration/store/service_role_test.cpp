@@ -47,6 +47,17 @@ TEST_F(ServiceRole, ClaimsAndRecords) {
   EXPECT_EQ(Log("delivered"), 3);
 }
 
+TEST_F(ServiceRole, RecordsBesideARowThatSomebodyHolds) {
+  AddCalls("a", 2, "c");
+  std::vector<Finished> batch;
+  for (const DeliveryKey& key : KeysOf(Starter().ClaimAll(service_))) batch.push_back(Delivered(key));
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("SELECT FROM webhook_deliveries WHERE call_id = 'c1' FOR UPDATE");
+  EXPECT_THAT(Record(service_, batch).held, SizeIs(1));
+  EXPECT_EQ(Log("delivered"), 1);
+}
+
 TEST_F(ServiceRole, EndsInTheClaimWhatIsNotToBeSent) {
   AddCalls("a", 1, "c");
   const auto result = Starter().Claim(service_, Limits(10, 10), [](const Candidate&) -> Verdict {
@@ -77,7 +88,7 @@ TEST_F(ServiceRole, GivesBackWhatItDidNotSend) {
   AddCalls("a", 2, "c");
   std::vector<Returned> returned;
   for (const DeliveryKey& key : KeysOf(Starter().ClaimAll(service_))) returned.push_back({key, 1});
-  EXPECT_THAT(GiveBack(service_, returned), IsEmpty());
+  EXPECT_THAT(GiveBack(service_, returned).not_back, IsEmpty());
   EXPECT_EQ(Outbox(), 2);
   EXPECT_EQ(Log("in_flight"), 0);
 }
