@@ -105,6 +105,7 @@ BEGIN
       ON CONFLICT DO NOTHING;
 END
 $$;
+
 -- Finds the agents of rows of the outbox whose call could not be read when it was completed, and writes them down.
 -- Called by a claim that holds these rows. Returns the rows that have an agent now, and where they are; a row that
 -- is not returned has no call any more. Raises what the source raises.
@@ -337,6 +338,12 @@ DROP INDEX webhook_outbox_round_robin;
 COMMENT ON COLUMN webhook_outbox.awaits_analysis IS
   'Becomes due early when the analysis is committed; false when that has happened, or when the wait is over';
 
+-- How often a call could not be read is counted apart from how often it was given back: of the two, each has an end
+-- of its own (CONTRACT §2).
+ALTER TABLE webhook_outbox ADD COLUMN unread smallint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN webhook_outbox.unread IS
+  'How often it was put off because its call could not be read: an error of a source view, or too large to be read in time';
+
 -- Makes the two roles where the caller may, and grants them what they need here. Returns what is left for somebody
 -- with more rights, a statement a row; none when all is done. Called by `migrate`, and by an administrator at any
 -- time: what is there already stays as it is.
@@ -370,7 +377,7 @@ BEGIN
   GRANT SELECT ON webhook_migrations, webhook_settings, webhook_reconciliation TO postcall_service;
   GRANT SELECT, DELETE,
         INSERT (id, call_id, agent_id, cause, enqueued_at, due_at, returns),
-        UPDATE (due_at, returns, awaits_analysis)
+        UPDATE (due_at, returns, awaits_analysis, unread)
      ON webhook_outbox TO postcall_service;
   GRANT SELECT, DELETE,
         INSERT (id, call_id, agent_id, cause, url, outcome, reached, error, enqueued_at, due_at, claimed_at,

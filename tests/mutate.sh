@@ -90,7 +90,7 @@ mutation stop-prints-what-is-left dispatcher/dispatch/recorder.cpp \
   's/std::vector<store::Finished> left = std::move\(finished_batch_\);/std::vector<store::Finished> left;/' \
   manners_test 'Manners.StoppedWithoutADatabase*:Manners.StoppedWithADatabase*'
 mutation unreadable-calls-set-aside dispatcher/store/claim.cpp \
-  's/    transaction\.Exec\(kPostpone, row\.first\.get\(\)\);/    ;/' \
+  's/    transaction\.Exec\(kPostpone, row\.row\.get\(\)\);/    ;/' \
   store_test 'ClaimSources.ThatCannotBeRead*'
 mutation unknown-agents-found dispatcher/store/claim.cpp \
   's/if \(unknown\.empty\(\)\) return \{\};/return {};/' \
@@ -306,6 +306,21 @@ mutation held-rows-unswept dispatcher/store/liveness.cpp \
 mutation outcomes-bounded dispatcher/dispatch/claim_loop.cpp \
   's/if \(spine_\.unrecorded\(\) > .*?\) return false;/;/' \
   database_test 'Database.TakesNoOutcomes*'
+mutation reads-end-in-time dispatcher/store/sources.cpp \
+  's/\n           AND \(r\.position = 0 OR clock_timestamp\(\).*?\)\)//' \
+  store_test 'ClaimSources.AreReadForAMoment*'
+mutation long-reads-set-aside dispatcher/store/claim.cpp \
+  's/if \(Steady::now\(\) - start < kLongRead .*?\) throw;/throw;/' \
+  store_test 'ClaimSources.ThatTakeTooLong*'
+mutation unread-calls-alone dispatcher/store/claim.cpp \
+  's/row\.unread > 0; \}\)/false \&\& row.unread > 0; })/' \
+  store_test 'ClaimSources.ThatTakeTooLong*'
+mutation damaged-rows-set-aside dispatcher/store/halves.h \
+  's/, "XX"\}/}/' \
+  store_test 'ClaimSources.HoldUpNoOtherAgent*'
+mutation plans-told-from-rows dispatcher/store/transaction.cpp \
+  's/if \(was_planned_before_\) throw/if (true) throw/' \
+  store_test 'ClaimSources.HoldUpNoOtherAgent*'
 
 # ---- the work
 

@@ -14,9 +14,10 @@
 namespace postcall::dispatch {
 namespace {
 
-// Rows of one claim at most: larger ones are hardly cheaper a row, and hold their locks longer.
-constexpr int kMaxRows = 500;
 constexpr int kFewRows = 32;
+
+// Of call data read at once, however much may be held: it must cross the network within a statement's limit.
+constexpr std::int64_t kMaxBytes = std::int64_t{64} << 20;
 
 // After a claim that took something; lets a few rows come together. An idle poll costs the server well under
 // 0.1 ms, so the longest pause is short.
@@ -129,6 +130,8 @@ void ClaimLoop::Turn() {
     beaten_at_ = looked_at_ = Steady::now();
     fits_ = true;
   }
+  doing_ = metrics::Operation::kHeartbeat;
+  BeatIfDue();  // before the claim: one that fails again and again must not keep it from moving
   doing_ = metrics::Operation::kConfirm;
   ConfirmWaiting();
   bool draining = false;
@@ -150,11 +153,9 @@ void ClaimLoop::Turn() {
   } else {
     pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
   }
-  doing_ = metrics::Operation::kHeartbeat;
-  BeatIfDue();
 }
 
-// True when rows were taken, so that there may be more.
+// True when rows were taken, or some cannot be read, so that there may be more.
 bool ClaimLoop::ClaimOnce() {
   full_ = false;
   // What is over and not in the log is in memory only: there is never more of it than may be in flight.
@@ -164,11 +165,11 @@ bool ClaimLoop::ClaimOnce() {
   if (full_) return false;
 
   store::ClaimLimits limits;
-  limits.max_rows = std::min(room.slots, rows_wanted_);
+  limits.max_rows = std::min({room.slots, rows_wanted_, rows_readable_});
   limits.per_agent = rows_per_agent_;
   limits.agent_limits = room.exceptions;
   limits.after = last_agent_;
-  limits.max_bytes = room.body_bytes;
+  limits.max_bytes = std::min(room.body_bytes, kMaxBytes);
 
   const SteadyTime start = Steady::now();
   const std::variant<store::Claimed, store::InDoubt> result =
@@ -178,12 +179,18 @@ bool ClaimLoop::ClaimOnce() {
     return true;
   }
   const auto& claimed = std::get<store::Claimed>(result);
+  more_ = claimed.more;
+  if (claimed.rows_next > 0) {
+    rows_readable_ = claimed.rows_next;
+    return true;
+  }
   const std::size_t taken = claimed.sent.size() + claimed.finished.size();
   if (taken > 0) {
     beaten_at_ = start;  // a claim is a heartbeat
     metrics_.claim_duration.Observe(Seconds(Steady::now() - start));
     metrics_.claim_batch_size.Observe(static_cast<double>(taken));
     spine_.send(claimed);
+    rows_readable_ = std::min(kMaxRows, rows_readable_ + std::max(1, rows_readable_ / 4));
   }
   last_agent_ = claimed.last_agent;
 
@@ -199,7 +206,6 @@ bool ClaimLoop::ClaimOnce() {
   const int used = static_cast<int>(taken);
   rows_wanted_ = used < claimed.candidates ? std::max(kFewRows, used)
                                            : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
-  more_ = claimed.more;
   full_ = used < claimed.candidates || (taken == 0 && !room.exceptions.empty());
   return taken > 0;
 }
@@ -299,6 +305,7 @@ void ClaimLoop::SetStatus(bool connected, std::string reason) {
 
 void ClaimLoop::Fail(metrics::Operation operation, const std::exception& error) {
   metrics_.database_errors(operation).Increment();
+  if (operation == metrics::Operation::kClaim) rows_readable_ = 1;  // a claim of one has more time
   // A lock that was not to be had, a deadlock: the connection stands, and another time it will do.
   if (session_.connected() && dynamic_cast<const store::Unavailable*>(&error) != nullptr) {
     log::Warning("the database could not do this now, it is tried again",

@@ -64,6 +64,8 @@ class ClaimLoop {
 
  private:
   static constexpr int kFirstRows = 200;
+  // Rows of one claim at most: larger ones are hardly cheaper a row, and hold their locks longer.
+  static constexpr int kMaxRows = 500;
 
   void Run();
   void Turn();
@@ -89,6 +91,7 @@ class ClaimLoop {
   AgentId last_agent_;
   int rows_per_agent_ = 1;
   int rows_wanted_ = kFirstRows;
+  int rows_readable_ = kMaxRows;  // at once; few after some could not be read
   Steady::duration pause_{};
   bool more_ = false;  // the last claim was cut short by a limit of its own
   bool full_ = false;  // the last claim was cut short by the limits of admission

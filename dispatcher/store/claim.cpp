@@ -1,6 +1,7 @@
 #include "dispatcher/store/claim.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -57,7 +58,7 @@ constexpr const char* kPick = R"sql(
     SELECT due.id, due.call_id, due.agent_id, due.cause,
            (extract(epoch FROM due.enqueued_at) * 1000000)::bigint AS enqueued_at,
            (extract(epoch FROM due.due_at) * 1000000)::bigint AS due_at,
-           due.returns, due.place
+           due.returns, due.place, due.unread
       FROM agent
      CROSS JOIN LATERAL (
              SELECT o.*, o.ctid AS place
@@ -94,17 +95,25 @@ constexpr const char* kTake = R"sql(
       FROM taken
 )sql";
 
-// A row whose call cannot be read: the others of its agent come first for a while.
+// A row whose call cannot be read: the others of its agent come first for a while, and each time for twice as
+// long, for it may hold up all for some seconds.
 constexpr const char* kPostpone = R"sql(
     UPDATE webhook_outbox
-       SET due_at = clock_timestamp() + interval '30 seconds', returns = returns + 1
+       SET due_at = clock_timestamp() + interval '20 seconds' * 2 ^ unread, unread = unread + 1
      WHERE id IN (SELECT id FROM webhook_outbox WHERE id = $1 FOR UPDATE SKIP LOCKED)
 )sql";
 
 constexpr const char* kLock = "SELECT ctid FROM webhook_outbox WHERE id = $1 FOR UPDATE SKIP LOCKED";
 
 // After so many, ten minutes, it ends.
-constexpr int kMaxPostponed = 20;
+constexpr int kMaxPostponed = 5;
+
+// For one statement when several rows are wanted: a row that takes longer is read alone, and has the full
+// limit. Longer than the lock_timeout, so that a lock is told as one.
+constexpr std::chrono::seconds kManyRowsLimit{4};
+
+// A read that ended after so long was too much, whoever ended it: the server's limit or ours.
+constexpr std::chrono::seconds kLongRead{2};
 
 std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
   if (agent_limits.empty()) return "{}";
@@ -163,31 +172,51 @@ class Verdicts {
   ArrayLiteral places_, urls_, outcomes_, errors_;
 };
 
-// A source view raised an error for one of these rows.
+// This one row cannot be read: a source view raised an error for it, or it takes too long.
 struct Unreadable {
-  std::size_t rows;
-  DeliveryId first;
-  std::string first_call;
-  AgentId first_agent;
-  Cause first_cause;
-  int first_returns;
+  DeliveryId row;
+  std::string call;
+  AgentId agent;
+  Cause cause;
+  int unread;
   std::string error;
 };
 
-// Reads for `rows`. Throws Unreadable.
+// Something among several rows cannot be read: to be claimed anew, with fewer of them.
+struct TooMany {
+  int rows_next;
+};
+
+// Throws Unreadable, TooMany, or what is at hand when it is not about the rows.
+template <class Error>
+[[noreturn]] void TellUnreadable(const std::vector<Candidate>& rows, const Error& error, int rows_next) {
+  if (rows_next > 0) {
+    log::Warning("calls cannot be read together, fewer are read at once",
+                 {{"calls", rows.size()}, {"next", rows_next}, {"error", error.what()}});
+    throw TooMany{rows_next};
+  }
+  const Candidate& row = rows.front();
+  throw Unreadable{.row = row.id,
+                   .call = std::string(row.call_id),
+                   .agent = AgentId(std::string(row.agent_id)),
+                   .cause = row.cause,
+                   .unread = row.unread,
+                   .error = error.what()};
+}
+
+// Reads for `rows`. Throws Unreadable or TooMany.
 template <class Reading>
-auto Reads(const std::vector<Candidate>& rows, Reading&& reading) {
+auto Reads(const std::vector<Candidate>& rows, const ClaimLimits& limits, Reading&& reading) {
+  const SteadyTime start = Steady::now();
   try {
     return reading();
   } catch (const Refused& refused) {
     if (!IsAboutRows(refused)) throw;
-    throw Unreadable{.rows = rows.size(),
-                     .first = rows.front().id,
-                     .first_call = std::string(rows.front().call_id),
-                     .first_agent = AgentId(std::string(rows.front().agent_id)),
-                     .first_cause = rows.front().cause,
-                     .first_returns = rows.front().returns,
-                     .error = refused.what()};
+    TellUnreadable(rows, refused, static_cast<int>(rows.size() / 2));
+  } catch (const Unavailable& unavailable) {
+    // Cancelled or cut off at once, it was not for the time that it took.
+    if (Steady::now() - start < kLongRead || unavailable.sqlstate() == "55P03") throw;
+    TellUnreadable(rows, unavailable, limits.max_rows > 1 ? 1 : 0);
   }
 }
 
@@ -198,13 +227,14 @@ Candidate CandidateOf(const pqxx::row& row) {
           .cause = CauseFrom(TextOf(row[3])).value(),
           .enqueued_at = MomentOf(row[4]),
           .due_at = MomentOf(row[5]),
-          .returns = row[6].as<int>()};
+          .returns = row[6].as<int>(),
+          .unread = row[8].as<int>()};
 }
 
 // An empty agent is not known yet, for webhook_enqueue could not read the call. It stays empty when the call
-// is gone. What is returned holds the texts of what was found. Throws Unreadable.
-pqxx::result FindAgents(Transaction& transaction, std::vector<Candidate>& candidates,
-                        std::vector<std::string_view>& places) {
+// is gone. What is returned holds the texts of what was found. Throws Unreadable or TooMany.
+pqxx::result FindAgents(Transaction& transaction, const ClaimLimits& limits,
+                        std::vector<Candidate>& candidates, std::vector<std::string_view>& places) {
   std::vector<Candidate> unknown;
   ArrayLiteral literal;
   for (const Candidate& candidate : candidates) {
@@ -214,7 +244,7 @@ pqxx::result FindAgents(Transaction& transaction, std::vector<Candidate>& candid
   }
   if (unknown.empty()) return {};
   const std::string ids = std::move(literal).Close();
-  pqxx::result found = Reads(unknown, [&] { return transaction.Exec(kFindAgents, ids); });
+  pqxx::result found = Reads(unknown, limits, [&] { return transaction.Exec(kFindAgents, ids); });
   for (const pqxx::row& row : found) {
     const auto of = std::ranges::find(candidates, DeliveryId(row[0].as<std::int64_t>()), &Candidate::id);
     of->agent_id = TextOf(row[1]);
@@ -223,7 +253,7 @@ pqxx::result FindAgents(Transaction& transaction, std::vector<Candidate>& candid
   return found;
 }
 
-// Asks the judge about each row. Throws Unreadable.
+// Asks the judge about each row. Throws Unreadable or TooMany.
 Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const ClaimLimits& limits,
                   const Judge& judge, Claimed& claimed) {
   std::vector<Candidate> candidates;
@@ -236,9 +266,9 @@ Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const Clai
   claimed.last_agent = AgentId(std::string(candidates.back().agent_id));
   claimed.more = claimed.candidates == limits.max_rows || AnAgentReachedItsLimit(candidates, limits);
 
-  const pqxx::result found = FindAgents(transaction, candidates, places);
+  const pqxx::result found = FindAgents(transaction, limits, candidates, places);
   const AgentSettingsText settings =
-      Reads(candidates, [&] { return AgentSettingsText(transaction, candidates); });
+      Reads(candidates, limits, [&] { return AgentSettingsText(transaction, candidates); });
   Verdicts verdicts;
   std::vector<Candidate> admitted;
   std::vector<std::string_view> admitted_places;
@@ -259,7 +289,12 @@ Verdicts AskJudge(Transaction& transaction, const pqxx::result& rows, const Clai
   }
   if (admitted.empty()) return verdicts;
 
-  const Calls calls = Reads(admitted, [&] { return Calls(transaction, admitted, limits.max_bytes); });
+  // One that could not be read before is read alone, so that it holds up no other again: those before it now,
+  // and it when it comes first.
+  const auto unread = std::ranges::find_if(admitted, [](const Candidate& row) { return row.unread > 0; });
+  if (unread == admitted.begin() && limits.max_rows > 1) throw TooMany{1};
+  const std::vector<Candidate> wanted(admitted.begin(), limits.max_rows > 1 ? unread : admitted.end());
+  const Calls calls = Reads(wanted, limits, [&] { return Calls(transaction, wanted, limits.max_bytes); });
   if (calls.size() < admitted.size()) {
     claimed.more = true;
     claimed.last_agent = AgentId(std::string(admitted[calls.size() - 1].agent_id));
@@ -299,7 +334,7 @@ std::variant<Claimed, InDoubt> WriteAndCommit(Transaction& transaction, const Cl
   return std::move(claimed);
 }
 
-// Throws Unreadable, with nothing written.
+// Throws Unreadable or TooMany, with nothing written.
 std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Claimer& claimer,
                                                      const ClaimLimits& limits, const Judge& judge) {
   Claimed claimed;
@@ -307,7 +342,8 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Cla
   claimed.last_agent = limits.after;
   if (limits.max_rows <= 0) return claimed;
 
-  Transaction transaction(session, (std::string(Transaction::kLookUps) + kRipen).c_str());
+  const std::string settings = std::string(Transaction::kLookUps) + kRipen;
+  Transaction transaction(session, settings.c_str(), limits.max_rows > 1 ? kManyRowsLimit : kStatementLimit);
   const pqxx::result rows = transaction.ExecPrepared(kPick, limits.after.get(), limits.max_rows,
                                                      limits.per_agent, JsonOf(limits.agent_limits));
   if (rows.empty()) {
@@ -326,32 +362,32 @@ std::variant<Claimed, InDoubt> ClaimInOneTransaction(Session& session, const Cla
 // The one row that cannot be read: to be tried again later, or, at last, to end with that.
 std::variant<Claimed, InDoubt> SetAside(Session& session, const Claimer& claimer, const Judge& judge,
                                         const Unreadable& row) {
-  const bool is_last = row.first_returns >= kMaxPostponed;
+  const bool is_last = row.unread >= kMaxPostponed;
   log::Error(
       is_last ? "a call cannot be read and is given up" : "a call cannot be read and is tried again later",
-      {{"call", row.first_call}, {"tries", row.first_returns + 1}, {"error", row.error}});
+      {{"call", row.call}, {"tries", row.unread + 1}, {"error", row.error}});
   Claimed claimed;
   claimed.claim_id = claimer.claim_id;
-  claimed.last_agent = row.first_agent;
+  claimed.last_agent = row.agent;
   claimed.more = true;
   Transaction transaction(session, Transaction::kLookUps);
   if (!is_last) {
-    transaction.Exec(kPostpone, row.first.get());
+    transaction.Exec(kPostpone, row.row.get());
     transaction.Commit();
     return claimed;
   }
-  const pqxx::result place = transaction.Exec(kLock, row.first.get());
+  const pqxx::result place = transaction.Exec(kLock, row.row.get());
   if (place.empty()) return claimed;  // another dispatcher's by now
-  const std::string agent = row.first_agent.get();
+  const std::string agent = row.agent.get();
   Verdicts verdicts;
-  verdicts.Add(TextOf(place[0][0]), judge.give_up({.id = row.first,
-                                                   .call_id = row.first_call,
+  verdicts.Add(TextOf(place[0][0]), judge.give_up({.id = row.row,
+                                                   .call_id = row.call,
                                                    .agent_id = agent,
-                                                   .cause = row.first_cause,
+                                                   .cause = row.cause,
                                                    .enqueued_at = {},
                                                    .due_at = {},
-                                                   .returns = row.first_returns}));
-  claimed.finished.push_back(row.first);
+                                                   .unread = row.unread}));
+  claimed.finished.push_back(row.row);
   return WriteAndCommit(transaction, claimer, std::move(verdicts), std::move(claimed));
 }
 
@@ -361,20 +397,24 @@ std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispa
                                      const ClaimId& claim_id, const std::string& instance,
                                      const ClaimLimits& limits, const Judge& judge) {
   const Claimer claimer = {dispatcher, claim_id, instance};
-  ClaimLimits smaller = limits;
-  while (true) {
+  try {
     try {
-      try {
-        return ClaimInOneTransaction(session, claimer, smaller, judge);
-      } catch (const Unreadable& unreadable) {
-        judge.forget();
-        if (unreadable.rows == 1) return SetAside(session, claimer, judge, unreadable);
-        smaller.max_rows = static_cast<int>(unreadable.rows / 2);
-      }
-    } catch (...) {
+      return ClaimInOneTransaction(session, claimer, limits, judge);
+    } catch (const Unreadable& unreadable) {
       judge.forget();
-      throw;
+      return SetAside(session, claimer, judge, unreadable);
+    } catch (const TooMany& too_many) {
+      judge.forget();
+      Claimed claimed;
+      claimed.claim_id = claim_id;
+      claimed.last_agent = limits.after;
+      claimed.more = true;
+      claimed.rows_next = too_many.rows_next;
+      return claimed;
     }
+  } catch (...) {
+    judge.forget();
+    throw;
   }
 }
 

@@ -42,6 +42,7 @@ struct Candidate {
   DatabaseTime enqueued_at;
   DatabaseTime due_at;
   int returns = 0;                           // how often it was given back
+  int unread = 0;                            // how often it was put off because its call could not be read
   const SettingsAsRead* settings = nullptr;  // none: the agent is gone
   const Call* call = nullptr;                // for `decide` only; none: the call is gone
 };
@@ -81,6 +82,8 @@ struct Claimed {
   AgentId last_agent;  // after whom the next claim starts: of the last row that the judge did not leave at
                        // once, so that those left come first then; of the last one when it left all
   bool more = false;   // a limit of the claim cut it short: there may be more rows that are due
+  int rows_next = 0;   // not 0: nothing was claimed, for some of the rows cannot be read, or not all in time;
+                       // the next claim takes so many at most
 };
 
 // The answer to the commit was lost: the rows are claimed, or still in the outbox, and nobody may send them
@@ -90,11 +93,12 @@ struct InDoubt {
   std::string transaction_id;
 };
 
-// One claim. A platform's own view may raise an error for some call: that call is put off by 30 s at a time,
-// so that it holds up no other, and given up after ten minutes. Registers the dispatcher anew when others
-// took it for gone meanwhile. `claim_id` begins with the first eight bytes of `dispatcher` and is never used
-// twice. Throws Unavailable or Refused when nothing was claimed. Whenever nothing was claimed, and not when
-// that is in doubt, the judge forgets.
+// One claim. A platform's own view may raise an error for some call, or a call may be too large to be read in
+// time: claims with fewer rows find it, it is put off, by 20 s and each time by twice as long, so that it
+// holds up no other, and given up after ten minutes. Registers the dispatcher anew when others took it for
+// gone meanwhile. `claim_id` begins with the first eight bytes of `dispatcher` and is never used twice.
+// Throws Unavailable or Refused when nothing was claimed. Whenever nothing was claimed, and not when that is
+// in doubt, the judge forgets.
 std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
                                      const ClaimId& claim_id, const std::string& instance,
                                      const ClaimLimits& limits, const Judge& judge);

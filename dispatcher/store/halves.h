@@ -11,10 +11,11 @@
 namespace postcall::store {
 
 // Data (22), integrity (23) and size limits (54) are about rows, as are a subquery with too many of them
-// (21), a view's own rule (44), and what a function or trigger of the platform's or the operator's raises
-// (38, 39, P0); anything else would refuse every row alike.
+// (21), a view's own rule (44), what a view cannot do for some of them (0A), what a function or trigger of
+// the platform's or the operator's raises (38, 39, P0), and damage (XX); anything else would refuse every row
+// alike.
 inline bool IsAboutRows(const Refused& refused) {
-  return std::ranges::any_of(std::array{"21", "22", "23", "38", "39", "44", "54", "P0"},
+  return std::ranges::any_of(std::array{"0A", "21", "22", "23", "38", "39", "44", "54", "P0", "XX"},
                              [&](const char* about) { return refused.sqlstate().starts_with(about); });
 }
 

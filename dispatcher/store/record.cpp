@@ -175,7 +175,13 @@ Recorded Record(Session& session, std::span<const Finished> batch) {
   WriteOrHalve(
       batch, [&](std::span<const Finished> part) { RecordWhole(session, part, recorded); },
       [&](const Finished& finished, const Refused& refused) {
-        RecordWithoutText(session, finished, refused, recorded);
+        if (refused.sqlstate().starts_with("XX")) {
+          log::Error("the row of an outcome is damaged, it is tried again later",
+                     {{"delivery", finished.key.id.get()}, {"error", refused.what()}});
+          recorded.held.insert(finished.key.id);  // the outcome is kept: the row may be mended
+        } else {
+          RecordWithoutText(session, finished, refused, recorded);
+        }
       });
   return recorded;
 }

@@ -26,7 +26,7 @@ struct Recorded {
   std::vector<DeliveryId> lost;  // no row of that key is in_flight or unknown: recorded already, or dropped
   std::vector<DeliveryId> text_replaced;  // the server refused the text; the outcome is stored without it
   std::vector<DeliveryId> refused;        // the server refused even the bare outcome; the row stays in_flight
-  std::unordered_set<DeliveryId> held;    // another transaction holds the row: to be recorded later
+  std::unordered_set<DeliveryId> held;    // another holds the row, or it is damaged: to be recorded later
 };
 
 // Safe to repeat: what is recorded already is left alone and told as `lost`. Bytes that PostgreSQL cannot

@@ -33,7 +33,8 @@ constexpr const char* kReadCalls = R"sql(
          CROSS JOIN LATERAL (SELECT ($1::text[])[r.position + 1] AS call_id OFFSET 0) AS wanted
           LEFT JOIN LATERAL (SELECT * FROM source WHERE source.call_id = wanted.call_id LIMIT 1) AS found ON true
          WHERE r.position < cardinality($1::text[])
-           AND r.bytes < $2)
+           AND r.bytes < $2
+           AND (r.position = 0 OR clock_timestamp() < statement_timestamp() + interval '750 ms'))
     SELECT call_id, recording_uri, transcript_uri,
            name, phone_number, email, scheduled_time, address, pincode, city, state, country, age, gender,
            occupation, company, preferred_contact_method, best_time_to_call, language,

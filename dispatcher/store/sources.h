@@ -33,9 +33,9 @@ class AgentSettingsText {
 // The calls of the candidates, in their order.
 class Calls {
  public:
-  // Stops after the call that brings their size to `max_bytes`: the analyses of a whole claim may be larger
-  // than memory. The first is always read. In a statement of its own, after the rows are locked: an analysis
-  // that made its call due is seen then.
+  // Stops after the call that brings their size to `max_bytes`, or the time to 750 ms: the analyses of a
+  // whole claim may be larger than memory, or take minutes. The first is always read. In a statement of its
+  // own, after the rows are locked: an analysis that made its call due is seen then.
   Calls(Transaction& transaction, const std::vector<Candidate>& candidates, std::int64_t max_bytes);
 
   // So many of the first candidates' were read.

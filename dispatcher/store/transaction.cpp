@@ -55,7 +55,6 @@ bool IsOfTheConnection(std::string_view sqlstate) {
                                        "57P",    // shutdown, crash, starting up
                                        "25006",  // read-only: after a failover
                                        "25P03",  // idle in transaction for too long
-                                       "0A000",  // a prepared statement's view changed
                                    });
 }
 
@@ -103,6 +102,7 @@ void Transaction::Begin(const char* settings) {
 // libpqxx sends the text when the name is used first.
 const std::string& Transaction::NameOf(const char* statement) {
   std::string& name = state_.prepared[statement];
+  was_planned_before_ = !name.empty();
   if (name.empty()) {
     name = "postcall_" + std::to_string(state_.prepared.size());
     state_.connection->prepare(name, statement);
@@ -156,6 +156,13 @@ void Transaction::Translate() {
     throw Refused(message, "42501");
   } catch (const pqxx::sql_error& error) {
     const std::string message = FirstLine(error.what());
+    if (state_.direct && error.sqlstate() == "0A000") {
+      // Of a plan that was made before: a view that it reads was replaced. On another connection all plans
+      // are new, and then it is the view's own word about a row.
+      DropConnection();
+      if (was_planned_before_) throw Unavailable(message, error.sqlstate());
+      throw Refused(message, error.sqlstate());
+    }
     if (!IsPassing(error.sqlstate())) {
       RollBack();
       throw Refused(message, error.sqlstate());

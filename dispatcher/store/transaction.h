@@ -78,6 +78,7 @@ class Transaction {
   // One statement. Throws Unavailable or Refused; the transaction is over then.
   template <class... Parameters>
   pqxx::result Exec(const char* statement, const Parameters&... parameters) {
+    was_planned_before_ = false;
     return Guarded([&] { return work_->exec_params(statement, parameters...); });
   }
 
@@ -107,6 +108,7 @@ class Transaction {
   Session::State& state_;
   const std::chrono::seconds limit_;
   std::optional<pqxx::work> work_;
+  bool was_planned_before_ = false;  // the statement at hand, in another transaction of the connection
 };
 
 template <class Work>

@@ -93,7 +93,7 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsDo) {
       "lookup_ms "
       "connect_ms tls_ms first_byte_ms total_ms; "
       "UPDATE webhook_dispatchers beat_at beats; "
-      "UPDATE webhook_outbox due_at returns awaits_analysis");
+      "UPDATE webhook_outbox due_at returns awaits_analysis unread");
   EXPECT_EQ(FunctionsOf("some_dispatcher"),
             "webhook_close_hours webhook_drop_partitions webhook_find_agents webhook_make_partitions "
             "webhook_purge webhook_release_analysed "

@@ -78,9 +78,9 @@ TEST_F(ServiceRole, PutsOffACallThatCannotBeReadAndAtLastEndsIt) {
         std::string(view).replace(view.find("a.score"), 7, "raises() AS score"));
   Starter starter;
   EXPECT_THAT(starter.ClaimAll(service_).sent, IsEmpty());
-  EXPECT_EQ(Value("SELECT returns FROM webhook_outbox"), "1");
-  Query("UPDATE webhook_outbox SET returns = 20, due_at = now()");
-  EXPECT_THAT(starter.ClaimAll(service_).finished, SizeIs(1));
+  EXPECT_EQ(Value("SELECT unread FROM webhook_outbox"), "1");
+  Query("UPDATE webhook_outbox SET unread = 5, due_at = now()");
+  EXPECT_THAT(starter.ClaimAll(service_, 1).finished, SizeIs(1));
   EXPECT_EQ(Log("not_sent"), 1);
 }
 
