@@ -11,12 +11,14 @@
 namespace postcall::store {
 namespace {
 
+// Stricter isolation, were it the database's default, would make claims and records fail for each other.
 // Whoever waits for a lock longer than lock_timeout tries again later.
 // idle_in_transaction_session_timeout frees the locks of a dispatcher whose machine vanished.
 // JIT takes a tenth of a second to compile what runs for milliseconds.
 // With synchronous_commit off, a crash of the server forgets claims whose calls were sent already.
 // With array_nulls off, the NULLs of a batch would be texts.
 constexpr const char* kSettings = R"sql(
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL lock_timeout = '3s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SET LOCAL jit = off;

@@ -51,6 +51,12 @@ TEST_F(Connecting, LeavesNoSettingBehind) {
       std::string("0"));
 }
 
+TEST_F(Connecting, IsolatesAsLittleAsItNeedsWhateverTheDatabasesDefault) {
+  Query("ALTER DATABASE " + std::string(platform_.dbname()) +
+        " SET default_transaction_isolation = 'serializable'");
+  EXPECT_EQ(One(session_, "SELECT current_setting('transaction_isolation')"), "read committed");
+}
+
 TEST_F(Connecting, HappensAnewWhenTheConnectionWasLostWhileIdle) {
   One(session_, "SELECT 1");
   Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'store_test'");
