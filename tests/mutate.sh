@@ -321,6 +321,12 @@ mutation damaged-rows-set-aside dispatcher/store/halves.h \
 mutation plans-told-from-rows dispatcher/store/transaction.cpp \
   's/if \(was_planned_before_\) throw/if (true) throw/' \
   store_test 'ClaimSources.HoldUpNoOtherAgent*'
+mutation isolation-level dispatcher/store/transaction.cpp \
+  's/\n    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;//' \
+  store_test 'Connecting.IsolatesAsLittle*'
+mutation not-back-is-not-sent dispatcher/dispatch/recorder.cpp \
+  's/      RecordNotBack\(given_back\.not_back\);\n//' \
+  machine_test 'Machine.OutOfPortsSays*'
 
 # ---- the work
 

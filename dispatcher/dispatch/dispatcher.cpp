@@ -247,7 +247,7 @@ void Dispatcher::GiveBack(const ClaimedDelivery& delivery, http::LocalFault faul
     Finish(delivery, std::move(result), now);
     return;
   }
-  recorder_->GiveBack(store::Returned{delivery.key, delivery.returns + 1});
+  recorder_->GiveBack(store::Returned{delivery.key, delivery.returns + 1, delivery.cause});
 }
 
 void Dispatcher::Finish(const ClaimedDelivery& delivery, DeliveryResult result, SteadyTime now) {

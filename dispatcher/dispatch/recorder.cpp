@@ -38,6 +38,18 @@ std::vector<DeliveryId> Ids(const std::vector<T>& batch) {
   return ids;
 }
 
+// What is known of a delivery that could not be given back.
+store::Finished NotSent(const store::Returned& returned) {
+  store::Finished entry;
+  entry.key = returned.key;
+  entry.cause = returned.cause;
+  entry.finished_at = returned.key.claimed_at;
+  entry.result.outcome = Outcome::kNotSent;
+  entry.result.reached = Reached::kNothing;
+  entry.result.error = "Nothing was sent: this machine ran out of a resource, and the database was away.";
+  return entry;
+}
+
 }  // namespace
 
 Recorder::Recorder(const store::DatabaseOptions& database, HeldDeliveries& held, metrics::Metrics& metrics,
@@ -88,14 +100,7 @@ std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
   QueueHeld();
   std::move(finished_.begin(), finished_.end(), std::back_inserter(left));
   std::move(returned_.begin(), returned_.end(), std::back_inserter(returned_batch_));
-  for (const store::Returned& returned : returned_batch_) {
-    store::Finished& entry = left.emplace_back();
-    entry.key = returned.key;
-    entry.finished_at = returned.key.claimed_at;
-    entry.result.outcome = Outcome::kNotSent;
-    entry.result.reached = Reached::kNothing;
-    entry.result.error = "Nothing was sent: this machine ran out of a resource, and the database was away.";
-  }
+  for (const store::Returned& returned : returned_batch_) left.push_back(NotSent(returned));
   finished_.clear();
   finished_batch_.clear();
   returned_.clear();
@@ -178,6 +183,7 @@ bool Recorder::WriteBatch() {
     operation = metrics::Operation::kGiveBack;
     if (!returned_batch_.empty()) {
       const store::GivenBack given_back = store::GiveBack(session_, returned_batch_);
+      RecordNotBack(given_back.not_back);
       Done(returned_batch_, given_back.held, held_returned_);
     }
   } catch (const std::exception& error) {
@@ -196,6 +202,22 @@ bool Recorder::WriteBatch() {
   NoteHeld();
   CountUnrecorded();
   return true;
+}
+
+// Meanwhile they became `unknown`, and it is known that nothing was sent. What did go back, by a commit whose
+// answer was lost, has no such row any more.
+void Recorder::RecordNotBack(const std::vector<DeliveryId>& not_back) {
+  std::vector<store::Finished> not_sent;
+  for (const store::Returned& returned : returned_batch_) {
+    if (std::ranges::find(not_back, returned.key.id) != not_back.end()) not_sent.push_back(NotSent(returned));
+  }
+  if (not_sent.empty()) return;
+  const store::Recorded recorded = store::Record(session_, not_sent);
+  metrics_.unknown_resolved.Increment(recorded.unknown_resolved);
+  for (const store::Finished& finished : not_sent) {
+    if (std::ranges::find(recorded.lost, finished.key.id) == recorded.lost.end())
+      metrics_.deliveries(Outcome::kNotSent, finished.cause).Increment();
+  }
 }
 
 // The batch is written, but for those whose rows somebody holds.

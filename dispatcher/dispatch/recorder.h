@@ -48,6 +48,7 @@ class Recorder {
   void Run();
   void KeepConnected();
   bool WriteBatch();
+  void RecordNotBack(const std::vector<DeliveryId>& not_back);
   template <class T>
   void Done(std::vector<T>& batch, const std::unordered_set<DeliveryId>& held, std::vector<T>& aside);
   // With mutex_ held.

@@ -9,12 +9,14 @@
 #include "dispatcher/store/database.h"
 #include "schema/delivery.h"
 #include "schema/ids.h"
+#include "schema/outcome.h"
 
 namespace postcall::store {
 
 struct Returned {
   DeliveryKey key;
   int returns = 0;  // how often it has been given back, this time included
+  Cause cause = Cause::kCompletion;
 };
 
 struct GivenBack {

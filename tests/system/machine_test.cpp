@@ -155,6 +155,25 @@ TEST_F(Machine, OutOfPortsTowardsAnEndpointThatOneAloneWaits) {
   ExpectTheOracleIsContent({}, {&service}, {&other});
 }
 
+// As when the database was away for so long that others took the dispatcher for gone.
+TEST_F(Machine, OutOfPortsSaysThatNothingWasSentThoughTheCallsBecameUnknownMeanwhile) {
+  platform_.AddAgent("agent", endpoint_.Url("/hook"));
+  const Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.Query(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN RAISE USING ERRCODE = 'lock_not_available'; END $$");
+  platform_.Query(
+      "CREATE TRIGGER refuse BEFORE DELETE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
+  NoPorts none(endpoint_.port());
+  platform_.CompleteCalls("agent", "agent-", 1);
+  ASSERT_TRUE(service.WaitForLog("outcomes wait")) << "they cannot go back";
+  platform_.Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'gone'");
+  platform_.Query("DROP TRIGGER refuse ON webhook_deliveries");
+  EXPECT_TRUE(
+      platform_.WaitForValue("SELECT outcome || ' ' || reached FROM webhook_deliveries", "not_sent nothing"));
+}
+
 // The claim fails as a whole and leaves its rows where they are.
 TEST_F(Machine, WithNoMemoryForLargeCallsSendsThemWhenThereIs) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes address space as it likes";
