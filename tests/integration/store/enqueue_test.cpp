@@ -340,6 +340,18 @@ TEST_F(Enqueue, AViewThatRaisesAnErrorFailsNobody) {
   EXPECT_EQ(db_.Value("SELECT agent_id FROM webhook_enqueued WHERE call_id = 'c'"), "odd");
 }
 
+// Nor in an import, where nothing is to be sent.
+TEST_F(Enqueue, AViewThatRaisesAnErrorFailsNobodyWhileItIsSwitchedOff) {
+  InsertCall("c", "in_progress");
+  db_.Run("ALTER VIEW webhook_source RENAME TO whole_source");
+  db_.Run(R"(CREATE VIEW webhook_source AS
+             SELECT * FROM whole_source WHERE CASE WHEN call_id = 'c' THEN call_id::int = 1 ELSE true END)");
+  db_.Run("SET postcall.enqueue = 'off'");
+  db_.Run("SELECT webhook_enqueue('c')");
+  EXPECT_EQ(Enqueued("c"), 0);
+  EXPECT_EQ(db_.Value("SELECT reason FROM webhook_declined WHERE call_id = 'c'"), "switched_off");
+}
+
 TEST_F(Enqueue, AViewWhoseAssertFailsFailsNobody) {
   db_.Run(R"(CREATE FUNCTION checked(call_id text) RETURNS text LANGUAGE plpgsql STABLE AS
              $$ BEGIN ASSERT call_id IS NULL, 'no calls please'; RETURN call_id; END $$)");
