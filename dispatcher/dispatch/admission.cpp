@@ -16,14 +16,17 @@ Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
   if (room.slots == 0) return room;
 
   const int slow_room = std::max(0, SlowLimit() - slow_in_flight_);
-  for (const auto& [id, agent] : agents_) {
+  for (auto& [id, agent] : agents_) {
     int allowed = limits_.per_agent - agent.in_flight;
     if (agent.slow) allowed = std::min(allowed, slow_room);
     const auto endpoint = endpoints_.find(agent.endpoint);
     if (endpoint != endpoints_.end()) {
-      allowed = HasRoom(endpoint->second, now)
-                    ? std::min(allowed, limits_.per_endpoint - endpoint->second.in_flight)
-                    : 0;
+      if (HasRoom(endpoint->second, now)) {
+        allowed = std::min(allowed, limits_.per_endpoint - endpoint->second.in_flight);
+      } else {
+        allowed = 0;
+        agent.last_seen = now;  // or it would be forgotten while it waits, and claimed in vain again
+      }
     }
     if (allowed < per_agent) room.exceptions.emplace_back(id, std::max(0, allowed));
   }
@@ -104,6 +107,11 @@ void Admission::WaitUntilEmpty(SteadyTime deadline) const {
 int Admission::in_flight() const {
   const std::lock_guard lock(mutex_);
   return in_flight_;
+}
+
+std::size_t Admission::agents() const {
+  const std::lock_guard lock(mutex_);
+  return agents_.size();
 }
 
 int Admission::slow_in_flight() const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <mutex>
@@ -41,6 +42,7 @@ class Admission {
     std::int64_t body_bytes = 0;                      // at least 1 while slots > 0
     std::vector<std::pair<AgentId, int>> exceptions;  // agents that may have fewer than `per_agent` rows
   };
+  // An agent that is stepped over because its endpoint is full counts as seen.
   Room RoomFor(int per_agent, SteadyTime now);
 
   struct Slot;
@@ -66,6 +68,8 @@ class Admission {
   int in_flight() const;
   int slow_in_flight() const;
   int limit() const { return limits_.in_flight; }
+  // Agents seen lately, admitted or refused.
+  std::size_t agents() const;
 
  private:
   struct Agent {

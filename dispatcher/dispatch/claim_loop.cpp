@@ -171,6 +171,7 @@ bool ClaimLoop::ClaimOnce() {
   limits.after = last_agent_;
   limits.max_bytes = std::min(room.body_bytes, kMaxBytes);
 
+  const std::size_t agents = admission_.agents();
   const SteadyTime start = Steady::now();
   const std::variant<store::Claimed, store::InDoubt> result =
       store::Claim(session_, dispatcher_, NextClaimId(), instance_, limits, spine_.judge);
@@ -203,7 +204,15 @@ bool ClaimLoop::ClaimOnce() {
     rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
   }
   // Rows a claim: those that then find no slot, because many agents share an endpoint, were locked in vain.
+  // While most are left and were of agents that nobody knew, the next claims step over these: straight on
+  // then, in longer strides, until the walk has seen all.
   const int used = static_cast<int>(taken);
+  const std::size_t learned = std::max(admission_.agents(), agents) - agents;
+  if (2 * used < claimed.candidates && 2 * learned > static_cast<std::size_t>(claimed.candidates)) {
+    rows_wanted_ = std::min(kMaxRows, 2 * rows_wanted_);
+    more_ = true;
+    return true;
+  }
   rows_wanted_ = used < claimed.candidates ? std::max(kFewRows, used)
                                            : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
   full_ = used < claimed.candidates || (taken == 0 && !room.exceptions.empty());

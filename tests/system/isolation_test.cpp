@@ -47,6 +47,24 @@ TEST_F(Isolation, OneHangingEndpointAmongTwoHundredDelaysNoOther) {
             std::to_string(kSeconds * kPerSecond));
 }
 
+// Each of them is claimed once in vain before it is known that its endpoint is full.
+TEST_F(Isolation, TenThousandAgentsOfOneFullEndpointDelayNoOther) {
+  HostileEndpoint full;
+  full.Otherwise(Wait(9s) + Respond(200));
+  platform_.Query(
+      "INSERT INTO agents (id, name, settings) SELECT 'agent-' || n, '', jsonb_build_object('webhooks',"
+      " jsonb_build_object('postCall', '" +
+      full.Url("/hook") + "')) FROM generate_series(1, 10000) AS n");
+  platform_.AddAgent("healthy", endpoint_.Url("/hook"));  // comes after all of them
+  platform_.CompleteCallsOfAgents("agent-", 10'000, "call-", 10'000);
+  platform_.CompleteCalls("healthy", "healthy-", 1);
+  const Service service(Run());
+  ASSERT_TRUE(full.ledger().WaitForRequests(1));
+  const SteadyTime start = Steady::now();
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1));
+  EXPECT_LT(Steady::now() - start, 5s) << "in strides of 32 with a pause after each, it would take ten";
+}
+
 TEST_F(Isolation, NeverMoreInFlightThanTheLimitsOfInstanceAgentAndEndpoint) {
   HostileEndpoint other;
   for (HostileEndpoint* endpoint : {&endpoint_, &other}) endpoint->Otherwise(Hang());

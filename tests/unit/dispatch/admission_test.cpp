@@ -52,6 +52,16 @@ TEST(Admission, NeverAdmitsMoreThanAnAgentMayHold) {
   EXPECT_TRUE(Admit(admission, 2, "c"));
 }
 
+TEST(Admission, KnowsWhoWaitsForAFullEndpointForAsLongAsItIsFull) {
+  Admission admission({.in_flight = 10, .per_endpoint = 1});
+  ASSERT_TRUE(Admit(admission, 1, "shared"));
+  EXPECT_FALSE(Admit(admission, 2, "shared"));
+  for (SteadyTime now = kStart; now < kStart + std::chrono::minutes(10); now += seconds(1)) {
+    ASSERT_EQ(AllowedFor(admission.RoomFor(10, now), 2, 10), 0);
+  }
+  EXPECT_EQ(admission.agents(), 2u);
+}
+
 TEST(Admission, NeverAdmitsMoreThanAnEndpointMayHoldAndTellsTheNextClaim) {
   Admission admission({.in_flight = 10, .per_endpoint = 1});
   ASSERT_TRUE(Admit(admission, 1, "shared"));
