@@ -217,8 +217,8 @@ TEST_F(ClaimSources, AreTheLargestSettingsThatCanBeUsed) {
   });
   Query(
       "UPDATE agents SET settings = jsonb_set(settings, '{webhooks,headers}',"
-      " (SELECT jsonb_object_agg(chr(97 + n / 676) || chr(97 + n / 26 % 26) || chr(97 + n % 26), '')"
-      "    FROM generate_series(0, 9361) AS n))");
+      " (SELECT jsonb_object_agg('x' || n, repeat('\"', 65536 / 100 - 8))"
+      "    FROM generate_series(10, 109) AS n))");
   AddCalls("agent", 1, "b");
   ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
     const AgentSettings parsed = ParseAgentSettings(candidate.settings->json);
