@@ -270,9 +270,6 @@ mutation large-bodies-signed-apart dispatcher/dispatch/dispatcher.cpp \
 mutation slow-addresses-yield dispatcher/http/transfer.cpp \
   's/if \(!untried_\.empty\(\)\) context_\.limit_connect\(\*this, attempts_\);//' \
   http_integration_test 'Address.ThatDoesNotConnect*'
-mutation few-addresses-tried dispatcher/http/transfer.cpp \
-  's/std::min\(std::ssize\(addresses\), kMaxAddresses\)/std::ssize(addresses)/' \
-  http_integration_test 'Address.IsOneOfSixteen*'
 mutation log-unread common/log.cpp \
   's/overrun_oldest/block/' \
   manners_test 'Manners.WithALogThatNobodyReads*'

@@ -1,19 +1,10 @@
 #include "dispatcher/http/transfer.h"
 
-#include <algorithm>
-#include <cstddef>
-#include <iterator>
 #include <new>
 
 #include "dispatcher/http/verdict.h"
 
 namespace postcall::http {
-namespace {
-
-// So that no name makes a flood of connections of one POST.
-constexpr std::ptrdiff_t kMaxAddresses = 16;
-
-}  // namespace
 
 Transfer::Transfer(TransferContext& context, PostRequest request, PostDone done, bool rehearsal)
     : context_(context),
@@ -51,8 +42,7 @@ void Transfer::OnAddresses(const Addresses& addresses) {
   for (const auto& address : addresses) {
     if (!context_.policy.Allows(address)) return End(JudgeBlocked());
   }
-  untried_.assign(addresses.begin(), addresses.begin() + std::min(std::ssize(addresses), kMaxAddresses));
-  std::reverse(untried_.begin(), untried_.end());
+  untried_.assign(addresses.rbegin(), addresses.rend());
   context_.start_soon(*this);
 }
 

@@ -165,43 +165,6 @@ TEST(Address, ThatIsForbiddenForbidsTheWholeName) {
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
 }
 
-std::vector<std::string> LoopbackAddresses(int count) {
-  std::vector<std::string> addresses;
-  for (int i = 1; i <= count; ++i) addresses.push_back("127.0.0." + std::to_string(i));
-  return addresses;
-}
-
-TEST(Address, IsOneOfSixteenThatAreTried) {
-  HostileEndpoint endpoint(
-      {.address = "0.0.0.0", .tls = TlsOptions{Authority().Issue({"many.test"})}, .on_request = {}});
-  endpoint.OnConnection({.at_accept = Close()});
-  NameServer names;
-  names.Script("many.test", NameAnswer::Addresses(LoopbackAddresses(200)));
-  Poster poster({.name_servers = names.address()});
-  EXPECT_EQ(poster.Send(endpoint.Url("/", "many.test")).result.outcome, Outcome::kTlsError);
-  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 16U);
-}
-
-TEST(Address, ThatIsNotTriedAmongTheFirstIsTriedNextTime) {
-  HostileEndpoint endpoint({.address = "127.0.0.20", .tls = {}, .on_request = {}});
-  NameServer names;
-  names.Script("many.test", NameAnswer::Addresses(LoopbackAddresses(20)));
-  Poster poster({.name_servers = names.address()});
-  EXPECT_EQ(poster.Send(endpoint.Url("/", "many.test")).result.outcome, Outcome::kConnectError);
-  EXPECT_EQ(poster.Send(endpoint.Url("/", "many.test")).result.outcome, Outcome::kDelivered);
-}
-
-TEST(Address, ThatIsForbiddenForbidsTheNameThoughItWouldNotBeTried) {
-  std::vector<std::string> addresses = LoopbackAddresses(20);
-  addresses.push_back("10.0.0.1");
-  HostileEndpoint endpoint;
-  NameServer names;
-  names.Script("many.test", NameAnswer::Addresses(addresses));
-  Poster poster({.name_servers = names.address()});
-  ExpectBlocked(poster.Send(UrlOf("many.test", endpoint.port())).result);
-  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
-}
-
 // A name that answers otherwise from one lookup to the next.
 TEST(Address, IsJudgedAnewAtEachLookup) {
   HostileEndpoint endpoint;
