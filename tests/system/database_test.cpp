@@ -48,6 +48,9 @@ class Database : public SystemTest {
   void ExpectAllDelivered(const std::vector<const Service*>& lived) {
     ExpectTheOracleIsContent({}, lived);
     EXPECT_EQ(Platform(database_url_).Outcomes(), (std::map<std::string, int>{{"delivered", completed_}}));
+    for (const Service* service : lived) {
+      EXPECT_EQ(service->Metric("postcall_in_flight"), 0) << "a claim that was not made kept its slots";
+    }
   }
 
  private:
