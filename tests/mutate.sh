@@ -306,7 +306,7 @@ mutation outcomes-bounded dispatcher/dispatch/claim_loop.cpp \
 mutation reads-end-in-time dispatcher/store/sources.cpp \
   's/\n           AND \(r\.position = 0 OR .*?750 ms.\)//' \
   store_test 'ClaimSources.AreReadForAMoment*'
-mutation long-reads-set-aside dispatcher/store/claim.cpp \
+mutation long-reads-set-aside dispatcher/store/unreadable.h \
   's/- start < kLongRead/- start < std::chrono::hours(1)/' \
   store_test 'ClaimSources.ThatTakeTooLong*'
 mutation unread-calls-alone dispatcher/store/claim.cpp \

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "common/log.h"
 #include "dispatcher/store/array_literal.h"
 #include "dispatcher/store/database_value.h"
-#include "dispatcher/store/halves.h"
 #include "dispatcher/store/heartbeat.h"
 #include "dispatcher/store/sources.h"
 #include "dispatcher/store/transaction.h"
+#include "dispatcher/store/unreadable.h"
 #include "schema/utf8.h"
 
 namespace postcall::store {
@@ -112,9 +111,6 @@ constexpr int kMaxPostponed = 5;
 // limit. Longer than the lock_timeout, so that a lock is told as one.
 constexpr std::chrono::seconds kManyRowsLimit{4};
 
-// A read that ended after so long was too much, whoever ended it: the server's limit or ours.
-constexpr std::chrono::seconds kLongRead{2};
-
 std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
   if (agent_limits.empty()) return "{}";
   nlohmann::json limits = nlohmann::json::object();
@@ -171,54 +167,6 @@ class Verdicts {
   std::size_t size_ = 0;
   ArrayLiteral places_, urls_, outcomes_, errors_;
 };
-
-// This one row cannot be read: a source view raised an error for it, or it takes too long.
-struct Unreadable {
-  DeliveryId row;
-  std::string call;
-  AgentId agent;
-  Cause cause;
-  int unread;
-  std::string error;
-};
-
-// Something among several rows cannot be read: to be claimed anew, with fewer of them.
-struct TooMany {
-  int rows_next;
-};
-
-// Throws Unreadable, TooMany, or what is at hand when it is not about the rows.
-template <class Error>
-[[noreturn]] void TellUnreadable(const std::vector<Candidate>& rows, const Error& error, int rows_next) {
-  if (rows_next > 0) {
-    log::Warning("calls cannot be read together, fewer are read at once",
-                 {{"calls", rows.size()}, {"next", rows_next}, {"error", error.what()}});
-    throw TooMany{rows_next};
-  }
-  const Candidate& row = rows.front();
-  throw Unreadable{.row = row.id,
-                   .call = std::string(row.call_id),
-                   .agent = AgentId(std::string(row.agent_id)),
-                   .cause = row.cause,
-                   .unread = row.unread,
-                   .error = error.what()};
-}
-
-// Reads for `rows`. Throws Unreadable or TooMany.
-template <class Reading>
-auto Reads(const std::vector<Candidate>& rows, const ClaimLimits& limits, Reading&& reading) {
-  const SteadyTime start = Steady::now();
-  try {
-    return reading();
-  } catch (const Refused& refused) {
-    if (!IsAboutRows(refused)) throw;
-    TellUnreadable(rows, refused, static_cast<int>(rows.size() / 2));
-  } catch (const Unavailable& unavailable) {
-    // Cancelled or cut off at once, it was not for the time that it took.
-    if (Steady::now() - start < kLongRead || unavailable.sqlstate() == "55P03") throw;
-    TellUnreadable(rows, unavailable, limits.max_rows > 1 ? 1 : 0);
-  }
-}
 
 Candidate CandidateOf(const pqxx::row& row) {
   return {.id = DeliveryId(row[0].as<std::int64_t>()),
