@@ -1,5 +1,5 @@
-// The two clocks of the house. Intervals and deadlines are measured with the steady clock; rows carry the
-// database's clock, so that several dispatchers and a stepped wall clock agree. Any thread; value types.
+// The two clocks of the program. Intervals and deadlines use the steady clock; rows use the database's clock,
+// so that several dispatchers agree and a changed wall clock does no harm. Any thread; value types.
 #pragma once
 
 #include <chrono>
@@ -9,11 +9,11 @@ namespace postcall {
 using Steady = std::chrono::steady_clock;
 using SteadyTime = Steady::time_point;
 
-// A moment by PostgreSQL's clock, UTC, to the microsecond as timestamptz stores it.
+// A time of PostgreSQL's clock, in UTC, in microseconds as timestamptz stores it.
 using DatabaseTime = std::chrono::sys_time<std::chrono::microseconds>;
 
-// Ties one moment of the database's clock to the steady clock, so that later moments of database time are
-// known without asking: `at` plus the steady time elapsed since.
+// One moment, as both clocks show it. A later database time is known without a query: `at` plus the steady
+// time elapsed since then.
 struct ClockAnchor {
   DatabaseTime at;
   SteadyTime steady;

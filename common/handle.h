@@ -19,7 +19,7 @@ struct ReleaseWith {
 template <class T, auto Release>
 using Handle = std::unique_ptr<T, ReleaseWith<Release>>;
 
-// Owns one file descriptor; closes it when it goes. -1 is none.
+// Owns one file descriptor; its destructor closes it. -1 means none.
 class FileDescriptor {
  public:
   FileDescriptor() = default;

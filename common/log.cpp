@@ -20,7 +20,8 @@
 namespace postcall::log {
 namespace {
 
-// Lines that wait to be written. Beyond that the oldest are dropped, and their number is told.
+// At most this many lines wait to be written. When there are more, the oldest are dropped and their number is
+// logged.
 constexpr std::size_t kMostWaiting = 4096;
 
 constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v";
@@ -30,7 +31,7 @@ Format g_format = Format::kText;
 
 std::string Line(std::string_view event, Fields fields);
 
-// Waits until standard error takes more. False when it does not by then, or never will.
+// Waits until standard error can take more bytes. False when it cannot until `by`, or when it is closed.
 bool WaitForRoom(SteadyTime by) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(by - Steady::now());
@@ -42,7 +43,8 @@ bool WaitForRoom(SteadyTime by) {
   }
 }
 
-// In pieces that a pipe with room takes at once. What cannot be written is lost: there is nobody to tell.
+// Writes pieces of at most PIPE_BUF bytes: a pipe that has room takes such a piece without blocking. A text
+// that cannot be written is lost, because there is no other place to report it.
 bool WriteBy(std::string_view text, SteadyTime by) {
   while (!text.empty()) {
     if (!WaitForRoom(by)) return false;
@@ -53,7 +55,7 @@ bool WriteBy(std::string_view text, SteadyTime by) {
   return true;
 }
 
-// Used by the writing thread alone.
+// Only the log's own thread uses it.
 class StandardError : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit StandardError(spdlog::details::thread_pool& writer) : writer_(writer) {}
@@ -63,7 +65,7 @@ class StandardError : public spdlog::sinks::base_sink<spdlog::details::null_mute
     WriteFormatted(line);
     const std::size_t dropped = writer_.overrun_counter();
     if (dropped == dropped_) return;
-    const std::string text = Line("lines of this log were dropped, for nobody read standard error",
+    const std::string text = Line("log lines were dropped because standard error was not read",
                                   {{"lines", dropped - std::exchange(dropped_, dropped)}});
     WriteFormatted({line.logger_name, spdlog::level::warn, text});
   }
@@ -76,15 +78,15 @@ class StandardError : public spdlog::sinks::base_sink<spdlog::details::null_mute
 
   void flush_() override {}
 
-  spdlog::details::thread_pool& writer_;  // whose thread this is
+  spdlog::details::thread_pool& writer_;  // the log's own thread
   std::size_t dropped_ = 0;
 };
 
-// Who reads standard error may stop: a terminal that is held, a full disk behind a pipe. No thread of the
-// program waits for that, so one of the log's own writes.
+// The reader of standard error may stop reading: a terminal that is paused, a full disk behind a pipe. So the
+// log has a thread of its own that writes, and no other thread waits for the reader.
 struct Output {
   Output() = default;
-  // The writer first: its thread uses the rest until the last line is written.
+  // The writer ends first: its thread uses the other members until the last line is written.
   ~Output() { writer.reset(); }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -92,7 +94,7 @@ struct Output {
   std::shared_ptr<spdlog::details::thread_pool> writer =
       std::make_shared<spdlog::details::thread_pool>(kMostWaiting, 1, [] {
         sigset_t all;
-        sigfillset(&all);  // signals are for the program's own threads
+        sigfillset(&all);  // other threads handle the signals
         ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
       });
   std::shared_ptr<spdlog::logger> logger =
@@ -100,7 +102,7 @@ struct Output {
                                              spdlog::async_overflow_policy::overrun_oldest);
 };
 
-// None once it is closed.
+// Null after Close.
 std::unique_ptr<Output>& TheOutput() {
   static std::unique_ptr<Output> output = [] {
     auto made = std::make_unique<Output>();
@@ -124,7 +126,7 @@ spdlog::level::level_enum ToSpdlog(Level level) {
   return spdlog::level::info;
 }
 
-// Dumping with `replace` keeps a byte that is not UTF-8 from ending the program.
+// `replace`: otherwise a byte that is not UTF-8 throws, which would end the program.
 std::string Dump(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -133,7 +135,7 @@ nlohmann::ordered_json ToJson(const Value& value) {
   return std::visit([](const auto& held) { return nlohmann::ordered_json(held); }, value);
 }
 
-// Strings are quoted as JSON where they have blanks or control characters, so a line stays a line.
+// A string with spaces or control characters is quoted as JSON, so that an event stays one line.
 std::string ToText(const Value& value) {
   const auto* text = std::get_if<std::string>(&value);
   if (text != nullptr && !text->empty() && text->find_first_of("\"\\= \t\r\n") == std::string::npos &&
@@ -147,12 +149,15 @@ std::string Line(std::string_view event, Fields fields) {
   if (g_format == Format::kJson) {
     nlohmann::ordered_json line;
     line["event"] = event;
-    for (const Field& field : fields) line[std::string(field.name)] = ToJson(field.value);
+    for (const Field& field : fields) {
+      if (field.value) line[std::string(field.name)] = ToJson(*field.value);
+    }
     return Dump(line).substr(1);  // the pattern opens the object
   }
   std::string line(event);
-  for (const Field& field : fields)
-    line.append(" ").append(field.name).append("=").append(ToText(field.value));
+  for (const Field& field : fields) {
+    if (field.value) line.append(" ").append(field.name).append("=").append(ToText(*field.value));
+  }
   return line;
 }
 
@@ -179,7 +184,8 @@ bool Print(std::string_view line, SteadyTime by) { return WriteBy(std::string(li
 bool Close(std::chrono::milliseconds within) {
   std::promise<void> written;
   auto when_written = written.get_future();
-  // The writer's end waits for the last line, and so perhaps for ever.
+  // The writer's destructor waits until the last line is written, which may never happen. So a thread of its
+  // own runs it.
   std::thread([output = std::exchange(TheOutput(), nullptr), written = std::move(written)]() mutable {
     output.reset();
     written.set_value();

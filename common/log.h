@@ -1,12 +1,13 @@
-// The program's log: one line an event on standard error, as text or as JSON (CONTRACT §5, --log-format).
-// An event is a short fixed sentence plus named fields, so that a person can read it and a machine can
-// filter. Never pass passwords, query values, header values or secrets (CONTRACT §6). Any thread; none waits
-// for whoever reads standard error: lines that it does not take are dropped, and their number is told.
+// The program's log: one line per event on standard error, as text or as JSON (CONTRACT §5, --log-format). An
+// event is a short fixed sentence plus named fields, so that a person can read it and a machine can filter
+// it. Never pass passwords, query values, header values or secrets (CONTRACT §6). Any thread; no thread waits
+// for the reader of standard error: lines that it does not read are dropped and counted.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -32,9 +33,14 @@ struct Field {
   template <class Integer>
   requires std::is_integral_v<Integer> Field(std::string_view field_name, Integer number)
       : name(field_name), value(static_cast<std::int64_t>(number)) {}
+  // The field is left out of the line when it has no value.
+  template <class Held>
+  Field(std::string_view field_name, const std::optional<Held>& maybe) : name(field_name) {
+    if (maybe) value = Field(field_name, *maybe).value;
+  }
 
   std::string_view name;
-  Value value;
+  std::optional<Value> value;
 };
 
 using Fields = std::initializer_list<Field>;
@@ -44,13 +50,13 @@ void Info(std::string_view event, Fields fields = {});
 void Warning(std::string_view event, Fields fields = {});
 void Error(std::string_view event, Fields fields = {});
 
-// Writes a line of the caller's own at once, before what still waits. False when standard error did not take
-// it in time.
+// Writes this line at once, before the lines of the log that still wait. False when standard error did not
+// take it until `by`.
 bool Print(std::string_view line, SteadyTime by);
 
-// Writes what waits and ends the log: what is logged afterwards is dropped. False when standard error did not
-// take it in time; then the process must end by std::_Exit, for the log's thread still waits. Call when no
-// other thread logs any more.
+// Writes the lines that wait and ends the log; later events are dropped. False when standard error did not
+// take the lines in time: then the process must end by std::_Exit, because the log's thread still waits. Call
+// it when no other thread logs any more.
 bool Close(std::chrono::milliseconds within);
 
 }  // namespace postcall::log

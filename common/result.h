@@ -1,5 +1,5 @@
-// A value, or one sentence for a person that says why there is none. For expected failure; an exception means
-// that the unit of work is over. Any thread; a value type.
+// A value, or one sentence that tells a person why there is no value. It is for expected failures; an
+// exception means that the unit of work is over. Any thread; a value type.
 #pragma once
 
 #include <string>

@@ -18,7 +18,8 @@ class StrongId {
   const Rep& get() const { return value_; }
 
   friend bool operator==(const StrongId&, const StrongId&) = default;
-  friend auto operator<=>(const StrongId&, const StrongId&) = default;
+  // clang-tidy 14 takes the 0 that the compiler compares the result with for a pointer.
+  friend auto operator<=>(const StrongId&, const StrongId&) = default;  // NOLINT(modernize-use-nullptr)
 
  private:
   Rep value_{};

@@ -28,4 +28,17 @@ std::string Uuid::ToString() const {
   return text;
 }
 
+Uuid Uuid::Parse(std::string_view text) {
+  const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  Uuid uuid;
+  std::size_t digit = 0;
+  for (const char c : text) {
+    if (c == '-') continue;
+    std::uint8_t& byte = uuid.bytes.at(digit / 2);
+    byte = static_cast<std::uint8_t>(byte * 16 + value(c));
+    ++digit;
+  }
+  return uuid;
+}
+
 }  // namespace postcall

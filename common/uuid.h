@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace postcall {
 
@@ -17,6 +18,8 @@ struct Uuid {
 
   // Lower case, 8-4-4-4-12.
   std::string ToString() const;
+  // Of a text as ToString and PostgreSQL write it.
+  static Uuid Parse(std::string_view text);
 
   friend bool operator==(const Uuid&, const Uuid&) = default;
   friend auto operator<=>(const Uuid&, const Uuid&) = default;

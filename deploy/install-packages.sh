@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# Installs those of Debian's packages that this project needs and this machine lacks. The only list of them.
+# Installs the Debian packages that this project needs and this machine does not have. This is the only list of them.
 #
 #   deploy/install-packages.sh build database tests checks
 #
-# Says nothing and does not touch apt when everything is there. Needs root, or sudo to become it. Starts and enables
-# no service: neither a PostgreSQL cluster nor an nginx comes up because of it.
+# When everything is installed, it prints nothing and does not call apt. It needs root or sudo. It starts and enables no
+# service: no PostgreSQL cluster and no nginx.
 set -euo pipefail
 
-# To configure and build everything, tests included.
+# For the build of everything, tests included.
 packages_build=(
   cmake ninja-build g++ pkg-config ca-certificates
   libcurl4-openssl-dev libboost-dev nlohmann-json3-dev libpqxx-dev libpq-dev prometheus-cpp-dev
-  libc-ares-dev libjemalloc-dev libcli11-dev libspdlog-dev libssl-dev libgtest-dev libgmock-dev
+  libc-ares-dev libjemalloc-dev libcli11-dev libspdlog-dev libtomlplusplus-dev libssl-dev libgtest-dev
+  libgmock-dev
 )
-# To run it: the server that a private cluster is made with.
-packages_database=(postgresql-15 postgresql-client-15)
-# What only the tests and the benchmark start. nodejs and npm count as there when their commands are (see below).
+# The server for private clusters. Every Debian has its own version under these names.
+packages_database=(postgresql postgresql-client)
+# Programs that only the tests and the benchmark start.
 packages_tests=(
   ccache nginx-light openssl curl nodejs npm pgbouncer python3 python3-yaml systemd iproute2
-  clang libclang-rt-14-dev # tests/fuzz
+  clang libclang-rt-dev # tests/fuzz
 )
-# What only .ci/run starts.
+# Programs that only .ci/run starts.
 packages_checks=(git clang-format clang-tidy shellcheck)
 
 usage() {
@@ -30,9 +31,13 @@ usage() {
 
 is_installed() {
   case $1 in
-    # Other sources of Node.js have one package for both, which Debian's npm would conflict with.
+    # Other sources of Node.js have one package for both, and Debian's npm would conflict with it.
     nodejs) command -v node >/dev/null && return ;;
     npm) command -v npm >/dev/null && return ;;
+    # These packages only depend on the package of one version, which may be installed without them.
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return ;;
+    postgresql-client) command -v psql >/dev/null && return ;;
+    libclang-rt-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/*/libclang_rt.fuzzer*' >/dev/null && return ;;
   esac
   [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
@@ -47,9 +52,9 @@ restore() {
   rmdir --ignore-fail-on-non-empty -- "${no_cluster%/*}" 2>/dev/null || true
 }
 
-# As root: apt, with every way shut by which a package starts a service when it is installed.
+# Calls apt as root, and prevents that a package starts a service when it is installed.
 install_as_root() {
-  # Two copies of this project may come here at the same time.
+  # Two copies of this project may run this at the same time.
   exec 9>/run/lock/postcall-install-packages
   flock 9
 

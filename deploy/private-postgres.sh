@@ -1,36 +1,47 @@
 # shellcheck shell=bash
-# A PostgreSQL of one's own for a script: made by initdb in a folder, reached by a Unix socket in that folder and by
-# nothing else, so that any number run side by side. Source this file, then:
+# A private PostgreSQL for a script: initdb makes it in a folder, and it can be reached only through a Unix socket in
+# that
+# folder, so that any number of them can run at the same time. Source this file, then:
 #
 #   private_postgres_start DIR [-c name=value …]   DIR exists and is the caller's; sets PGHOST, PGUSER, PGDATABASE
 #   private_postgres_stop                          idempotent; ends that server only, by its process id
-#   private_temporary_folder                       prints a new folder that is fit to be DIR
+#   private_temporary_folder                       prints a new folder that can be DIR
 #
-# PostgreSQL refuses to run as root: called by root, the server runs as the user postgres.
+# PostgreSQL refuses to run as root: called by root, the server runs as the user postgres. PRIVATE_POSTGRES_BIN names the
+# folder of its programs; without it, they are the newest that Debian's packages installed.
 
 private_postgres_folder=
+private_postgres_versions=/usr/lib/postgresql
 
 private_temporary_folder() {
   local base=${TMPDIR:-/tmp}
-  # The socket's path must fit into 107 bytes, and the user postgres must get there.
+  # The socket's path must fit into 107 bytes, and the user postgres must be able to reach it.
   if ((EUID == 0 || ${#base} > 60)); then base=/tmp; fi
   mktemp -d -- "$base/postcall.XXXXXXXX"
 }
 
-# Runs one of PostgreSQL's own programs as whoever owns the cluster.
+private_postgres_bin() {
+  if [[ -n ${PRIVATE_POSTGRES_BIN-} ]]; then
+    echo "$PRIVATE_POSTGRES_BIN"
+  else
+    printf '%s\n' "$private_postgres_versions"/*/bin | sort --version-sort | tail -n 1
+  fi
+}
+
+# Runs one of PostgreSQL's own programs as the user that owns the cluster.
 private_postgres_program() {
-  local program=$1 candidates
+  local program
+  program=$(private_postgres_bin)/$1
   shift
-  candidates=(/usr/lib/postgresql/*/bin/"$program")
-  if [[ ! -x ${candidates[-1]} ]]; then
-    echo "PostgreSQL's $program is not installed (deploy/install-packages.sh database)" >&2
+  if [[ ! -x $program ]]; then
+    echo "$program is not there (deploy/install-packages.sh database)" >&2
     return 1
   fi
   local as_owner=()
   if ((EUID == 0)); then as_owner=(setpriv --reuid=postgres --regid=postgres --init-groups --); fi
-  # Not from the caller's folder, which the user postgres may not enter; LC_ALL so that messages are English; exec so
-  # that a script interrupted by Ctrl-C waits for the program itself before it removes the folder.
-  (cd / && export LC_ALL=C && exec "${as_owner[@]}" "${candidates[-1]}" "$@")
+  # It starts in /, because the user postgres may not enter the caller's folder. LC_ALL makes the messages English. exec
+  # makes a script that Ctrl-C interrupts wait for the program itself before it removes the folder.
+  (cd / && export LC_ALL=C && exec "${as_owner[@]}" "$program" "$@")
 }
 
 private_postgres_start() {
@@ -38,7 +49,7 @@ private_postgres_start() {
   shift
   unset PGDATA PGPORT PGPASSWORD PGPASSFILE PGSERVICE PGSERVICEFILE PGOPTIONS PGHOSTADDR PGSSLMODE
   if ((EUID == 0)); then chown postgres: -- "$folder"; fi
-  chmod 700 -- "$folder"  # whoever gets to the socket is let in
+  chmod 700 -- "$folder"  # every user who can reach the socket can log in
   private_postgres_program initdb --pgdata="$folder/data" --username=postgres --auth=trust --no-sync \
     --encoding=UTF8 --locale=C.UTF-8 >"$folder/initdb.log" || {
     cat "$folder/initdb.log" >&2
@@ -64,7 +75,7 @@ private_postgres_start() {
 
 private_postgres_stop() {
   if [[ -z $private_postgres_folder ]]; then return 0; fi
-  # Immediate: the folder is thrown away with it.
+  # The mode is immediate, because the folder is removed afterwards.
   private_postgres_program pg_ctl --pgdata="$private_postgres_folder/data" --mode=immediate --silent --wait stop \
     2>/dev/null || true
   private_postgres_folder=

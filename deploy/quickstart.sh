@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the dispatcher and shows it at work: a private PostgreSQL, a small receiving endpoint, 20 agents and 1,000
-# finished calls, of which some meet an endpoint that fails, hangs or is not there.
+# Builds the dispatcher and shows how it works: a private PostgreSQL, a small receiving endpoint, 20 agents and 1,000
+# completed calls. For some of these calls, the endpoint fails, hangs or does not exist.
 #
-#   deploy/quickstart.sh          goes on until Ctrl-C, so that you can look around
+#   deploy/quickstart.sh          runs until Ctrl-C, so that you can look around
 #   deploy/quickstart.sh --once   stops by itself; exit 0 only when all 1,000 calls are accounted for
 #
-# For Debian 12, as root or with sudo. Everything it starts is its own, lives in a temporary folder and is gone at the
-# end; nothing but packages stays installed.
+# It is for Debian 12 or 13, as root or with sudo. Everything that it starts is its own and is in a temporary folder,
+# which is removed at the end; only packages stay installed.
 set -euo pipefail
 
 readonly calls=1000
@@ -46,7 +46,7 @@ fail() {
 
 is_running() { [[ -n $1 ]] && kill -0 "$1" 2>/dev/null; }
 
-# Ends one process of ours and waits until it is gone.
+# Ends one process of ours and waits until it has ended.
 end() {
   if is_running "$1"; then kill -TERM "$1" 2>/dev/null || true; fi
   if [[ -n $1 ]]; then wait "$1" 2>/dev/null || true; fi
@@ -56,7 +56,7 @@ end() {
 clean_up() {
   trap '' INT TERM # once is enough
   end "$step"
-  end "$dispatcher" # finishes what is in flight, 10 s at most
+  end "$dispatcher" # finishes the deliveries in flight, 10 s at most
   end "$endpoint"
   private_postgres_stop
   if [[ -n $folder ]]; then rm -rf -- "$folder"; fi
@@ -73,12 +73,12 @@ run_step() {
   step=
 }
 
-# wait_for SECONDS PID LOG CONDITION…: until the condition holds, as long as the process lives.
+# wait_for SECONDS PID LOG CONDITION…: waits until the condition holds, while the process lives.
 wait_for() {
   local until=$((SECONDS + $1)) pid=$2 log=$3
   shift 3
   until "$@"; do
-    is_running "$pid" || fail "a process ended early; its last words:" "$log"
+    is_running "$pid" || fail "a process ended early; its last lines:" "$log"
     ((SECONDS < until)) || fail "no answer in time from: $*" "$log"
     sleep 0.1
   done
@@ -112,7 +112,7 @@ wait_for 10 "$endpoint" "$folder/endpoint.log" test -s "$folder/endpoint.port"
 endpoint_url=http://127.0.0.1:$(<"$folder/endpoint.port")
 say "A receiving endpoint listens at $endpoint_url (/ok /slow /fail /reject /hang /reset)"
 
-# The egress policy forbids loopback unless it is told otherwise.
+# By default the egress policy forbids loopback.
 "$bin/postcall-dispatcher" run --database-url "$database_url" --egress-allow 127.0.0.1/32 \
   --admin-listen 127.0.0.1:0 --log-format json 2>"$folder/dispatcher.log" &
 dispatcher=$!
@@ -148,15 +148,15 @@ while :; do
     shown=$line
   fi
   if [[ $line == "$calls completed, 0 waiting, 0 in flight, "* ]]; then break; fi
-  is_running "$dispatcher" || fail "the dispatcher ended early; its last words:" "$folder/dispatcher.log"
-  ((SECONDS < deadline)) || fail "not over after $patience s; the dispatcher's last words:" "$folder/dispatcher.log"
+  is_running "$dispatcher" || fail "the dispatcher ended early; its last lines:" "$folder/dispatcher.log"
+  ((SECONDS < deadline)) || fail "not over after $patience s; the dispatcher's last lines:" "$folder/dispatcher.log"
   sleep 0.5
 done
 if [[ -t 1 ]]; then echo; fi
 wait "$step" || fail "deploy/sample.sql failed"
 step=
 
-# ---- what came of them
+# ---- the outcomes
 
 say "The log, webhook_deliveries:"
 psql --no-psqlrc --command "
@@ -166,7 +166,7 @@ psql --no-psqlrc --command "
     FROM webhook_deliveries
    GROUP BY outcome, http_status
    ORDER BY calls DESC, outcome"
-say "The books, webhook_reconciliation:"
+say "Where all calls are, webhook_reconciliation:"
 psql --no-psqlrc --expanded --command 'SELECT * FROM webhook_reconciliation'
 
 accounted=$(query "
@@ -187,7 +187,7 @@ if [[ -n $once ]]; then exit 0; fi
 trap 'exit 0' INT
 cat <<EOF
 
-It goes on until Ctrl-C. To look around, from another terminal:
+It runs until Ctrl-C. To look around, from another terminal:
   metrics    $admin_url/metrics   (and /healthz, /readyz)
   the log    tail -f $folder/dispatcher.log
   database   psql '$database_url'
@@ -195,4 +195,4 @@ It goes on until Ctrl-C. To look around, from another terminal:
              SELECT * FROM webhook_agent_health;
   a call     INSERT INTO calls (id, agent_id, status) VALUES ('my-call', 'agent-01', 'completed');
 EOF
-wait "$dispatcher" || fail "the dispatcher ended; its last words:" "$folder/dispatcher.log"
+wait "$dispatcher" || fail "the dispatcher ended; its last lines:" "$folder/dispatcher.log"

@@ -1,10 +1,10 @@
--- Sample data for a look at the dispatcher: 20 agents and 1,000 calls of theirs, which a platform then completes,
--- one transaction a call, in no order. For psql, with the address of a receiving endpoint:
+-- Sample data to try the dispatcher: 20 agents and 1,000 calls of these agents. The platform completes the calls in
+-- random order, one transaction per call. Run it with psql, with the address of a receiving endpoint:
 --
 --   psql -v endpoint=http://127.0.0.1:8080 -f deploy/sample.sql
 --
--- Fourteen agents have a working endpoint, one a slow one; four have an endpoint that fails in its own way, and the
--- last has a URL with a typing error.
+-- Fourteen agents have a working endpoint, and one has a slow endpoint. The endpoints of four agents fail, each in
+-- another way, and the last agent has a URL with a typing error.
 \set ON_ERROR_STOP on
 \set QUIET on
 
@@ -70,7 +70,7 @@ SELECT format('call-%s', to_char(n, 'FM0000')),
 
 COMMIT;
 
--- What the platform does when a call is over. The trigger on calls enqueues it in the same transaction.
+-- This is what the platform does when a call is over. The trigger on calls enqueues it in the same transaction.
 SELECT format($$UPDATE calls SET status = 'completed', completed_at = now() WHERE id = %L$$, id)
   FROM calls
  WHERE status = 'in_progress'

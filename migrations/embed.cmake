@@ -1,10 +1,25 @@
-# Writes OUTPUT, a header with one string constant for each of FILES: 0001_some_name.sql is k0001_some_name.
-# cmake -D OUTPUT=sql.h -D "FILES=a.sql;b.sql" -P embed.cmake
-set(text "#pragma once\n\n#include <string_view>\n\nnamespace postcall::migrations::sql {\n")
+# Writes OUTPUT, a header with the text of each of FILES (paths in FOLDER) and its SHA-256.
+# cmake -D OUTPUT=sql.h -D FOLDER=migrations -D "FILES=0001_some_name.sql;views/name.sql" -P embed.cmake
+set(text "#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace postcall::migrations::sql {
+
+struct File {
+  std::string_view name;  // without .sql
+  std::string_view text;
+  std::string_view checksum;
+};
+
+inline constexpr std::array kFiles = {
+")
 foreach(path IN LISTS FILES)
-  get_filename_component(name ${path} NAME_WE)
-  file(READ ${path} content)
-  string(APPEND text "\ninline constexpr std::string_view k${name} = R\"sql(${content})sql\";\n")
+  string(REGEX REPLACE "\\.sql$" "" name ${path})
+  file(READ ${FOLDER}/${path} content)
+  file(SHA256 ${FOLDER}/${path} checksum)
+  string(APPEND text "File{\"${name}\", R\"sql(${content})sql\", \"${checksum}\"},\n\n")
 endforeach()
-string(APPEND text "\n}  // namespace postcall::migrations::sql\n")
+string(APPEND text "};\n\n}  // namespace postcall::migrations::sql\n")
 file(WRITE ${OUTPUT} "${text}")

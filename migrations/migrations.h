@@ -1,4 +1,4 @@
-// The migrations of the database, in order, as the binary carries them. Any thread; constants.
+// The SQL of the database, as the binary carries it (README.md here). Any thread; constants.
 #pragma once
 
 #include <span>
@@ -6,8 +6,8 @@
 
 namespace postcall::migrations {
 
-// The oldest binaries that may work on a database have its number or a higher one. A migration that older
-// binaries can live with keeps the number of the one before, so that a rolling upgrade works (CONTRACT §5,
+// A binary may work on a database when its number is at least the database's. A migration that works with
+// older binaries keeps the number of the migration before it, so that a rolling upgrade works (CONTRACT §5,
 // `migrate`).
 inline constexpr int kCompatibility = 1;
 
@@ -16,15 +16,28 @@ enum class Kind {
   kSourceTables,  // about the platform's tables: skipped with --own-tables (CONTRACT §3)
 };
 
+// Tables. Applied once to a database, in one transaction.
 struct Migration {
   int version = 0;
-  std::string_view name;
-  std::string_view sql;  // one or more statements, run in one transaction
+  std::string_view file;  // "0003_outbox"
+  std::string_view name;  // "outbox"
+  std::string_view sql;   // one or more statements
   Kind kind = Kind::kAlways;
   int compatibility = kCompatibility;  // what the database demands once it is applied
 };
 
 // Ascending, without a gap, from version 1.
 std::span<const Migration> All();
+
+// A function, a view, or the triggers of a table. Applied again whenever its text has changed.
+struct Definition {
+  std::string_view file;      // "functions/webhook_enqueue"
+  std::string_view sql;       // one or more statements that may run any number of times
+  std::string_view checksum;  // SHA-256 of `sql`, in hex
+  Kind kind = Kind::kAlways;
+};
+
+// In an order in which each comes after those that it needs.
+std::span<const Definition> Definitions();
 
 }  // namespace postcall::migrations

@@ -7,24 +7,25 @@
 #include <optional>
 #include <utility>
 
+#include "common/utf8.h"
 #include "schema/base64.h"
 #include "schema/redact_url.h"
-#include "schema/utf8.h"
 
 namespace postcall {
 namespace {
 
 using Json = nlohmann::json;
 
-// Servers refuse far less, and libcurl's limit of 1 MB for a request would pass for a lack of memory.
+// Most servers refuse headers much shorter than this. A request over libcurl's limit of 1 MB would look like
+// a lack of memory.
 constexpr std::size_t kMaxHeaderBytes = 65536;
 constexpr std::size_t kMaxHeaders = 100;
 constexpr std::size_t kMaxSecrets = 16;
 constexpr std::size_t kMaxSecretBytes = 4096;
 constexpr std::size_t kMaxShownNameBytes = 64;
 
-// A number in the settings is none of ours, but one beyond a double's range, which jsonb can hold, would fail
-// the parser. Each number becomes 0.
+// Replaces each number by 0. The dispatcher reads no number here, but jsonb can hold one beyond the range of
+// a double, and the parser would fail on it.
 std::string WithoutNumbers(std::string_view json) {
   std::string out;
   out.reserve(json.size());
@@ -47,7 +48,7 @@ std::string WithoutNumbers(std::string_view json) {
   return out;
 }
 
-// The member, or none when `json` is no object, has no such member, or has null there.
+// The member; null when `json` is not an object, has no such member, or has JSON null there.
 const Json* Member(const Json& json, const char* name) {
   if (!json.is_object()) return nullptr;
   const auto found = json.find(name);
@@ -70,7 +71,7 @@ bool IsToken(std::string_view name) {
              std::string_view::npos;
 }
 
-// RFC 9110, 5.5: any byte but the control characters; the tab is none of those.
+// RFC 9110, 5.5: any byte except control characters. A tab is allowed.
 bool IsFieldValue(std::string_view value) {
   return std::none_of(value.begin(), value.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -78,14 +79,15 @@ bool IsFieldValue(std::string_view value) {
   });
 }
 
-// Blanks at the ends are no part of a value (RFC 9110, 5.5), and libcurl drops a header of blanks alone.
+// Spaces and tabs at both ends do not belong to a value (RFC 9110, 5.5), and libcurl drops a header whose
+// value has only these.
 std::string_view Trimmed(std::string_view value) {
   constexpr std::string_view kBlanks = " \t";
   value.remove_prefix(std::min(value.find_first_not_of(kBlanks), value.size()));
   return value.substr(0, value.find_last_not_of(kBlanks) + 1);
 }
 
-// Names that are the dispatcher's own (CONTRACT §7).
+// Whether the dispatcher alone sets this header (CONTRACT §7).
 bool IsOurs(std::string_view name) {
   constexpr std::array<std::string_view, 9> kNames = {
       "host",   "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect",
@@ -97,7 +99,7 @@ bool IsOurs(std::string_view name) {
                      [&lower](std::string_view prefix) { return lower.starts_with(prefix); });
 }
 
-// How an error names a header. A name that is a token cannot break the line.
+// How an error names a header. The name is a token, so it cannot contain a line end.
 std::string Named(std::string_view name) {
   std::string text = "the header " + std::string(name.substr(0, kMaxShownNameBytes));
   if (name.size() > kMaxShownNameBytes) text.append(kEllipsis);
@@ -106,7 +108,7 @@ std::string Named(std::string_view name) {
 
 std::optional<Error> ReadHeaders(const Json& headers, Target& target) {
   if (!headers.is_object()) {
-    return Error{R"("headers" in the agent's settings is no object: write {"Name": "value"})"};
+    return Error{R"("headers" in the agent's settings is not an object: write {"Name": "value"})"};
   }
   if (headers.size() > kMaxHeaders) {
     return Error{"there are more than 100 headers in the agent's settings: remove some"};
@@ -119,9 +121,9 @@ std::optional<Error> ReadHeaders(const Json& headers, Target& target) {
     }
     if (IsOurs(name)) return Error{Named(name) + " is set by the dispatcher alone: remove it"};
     if (target.url.has_credentials && Lower(name) == "authorization") {
-      return Error{Named(name) + " stands beside a user name or password in the URL: remove one of them"};
+      return Error{Named(name) + " conflicts with the user name or password in the URL: remove one of them"};
     }
-    if (!json.is_string()) return Error{Named(name) + " is no text: write its value in quotes"};
+    if (!json.is_string()) return Error{Named(name) + " is not a string: write its value in quotes"};
     const std::string_view value = Trimmed(json.get_ref<const std::string&>());
     if (!IsFieldValue(value)) {
       return Error{Named(name) + " has a value that HTTP forbids: remove line ends and control characters"};
@@ -136,7 +138,9 @@ std::optional<Error> ReadHeaders(const Json& headers, Target& target) {
 }
 
 std::optional<Error> ReadSecret(const Json& json, Target& target) {
-  if (!json.is_string()) return Error{"a secret in the agent's settings is no text: write whsec_ and base64"};
+  if (!json.is_string()) {
+    return Error{"a secret in the agent's settings is not a string: write whsec_ and base64"};
+  }
   std::string_view text = json.get_ref<const std::string&>();
   if (text.size() > kMaxSecretBytes) {
     return Error{"a secret in the agent's settings is longer than 4,096 bytes: use 24 to 64 random bytes"};
@@ -171,12 +175,12 @@ std::optional<Error> ReadSecrets(const Json& json, Target& target) {
 AgentSettings ParseAgentSettings(std::string_view json) {
   if (json.empty()) return NoTarget{};
   const Json settings = Json::parse(WithoutNumbers(json), nullptr, /*allow_exceptions=*/false);
-  if (settings.is_discarded()) return InvalidTarget{"", "the agent's settings are not JSON: mend them"};
+  if (settings.is_discarded()) return InvalidTarget{"", "the agent's settings are not JSON: correct them"};
   const Json* webhooks = Member(settings, "webhooks");
   const Json* post_call = webhooks == nullptr ? nullptr : Member(*webhooks, "postCall");
   if (post_call == nullptr) return NoTarget{};
   if (!post_call->is_string()) {
-    return InvalidTarget{"", R"("postCall" in the agent's settings is no text: write a URL in quotes)"};
+    return InvalidTarget{"", R"("postCall" in the agent's settings is not a string: write a URL in quotes)"};
   }
   const auto& text = post_call->get_ref<const std::string&>();
   if (text.empty()) return NoTarget{};
@@ -197,7 +201,7 @@ AgentSettings ParseAgentSettings(std::string_view json) {
   return target;
 }
 
-// No URL for the log: one that is cut could show the password that RedactUrl removes.
+// The log gets no URL here: in a URL that was cut, RedactUrl might not find the password.
 InvalidTarget TooLargeAgentSettings(std::int64_t bytes) {
   return {"", "the URL, headers and secrets in the agent's settings have " + std::to_string(bytes) +
                   " bytes, more than " + std::to_string(kMaxAgentSettingsBytes) + " together: shorten them"};

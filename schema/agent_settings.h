@@ -1,5 +1,5 @@
-// An agent's settings, as far as the dispatcher reads them: where to POST, with which headers, signed with
-// which secrets (CONTRACT §3, §7). Any thread; value types.
+// The agent settings that the dispatcher reads: the URL to POST to, the headers to add, the secrets to sign
+// with (CONTRACT §3, §7). Any thread; value types.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace postcall {
 
 struct Header {
   std::string name;
-  std::string value;  // may be empty; no blanks at its ends
+  std::string value;  // may be empty; no spaces or tabs at its ends
 
   friend bool operator==(const Header&, const Header&) = default;
 };
@@ -24,36 +24,36 @@ struct Secret {
   std::string key;  // raw bytes, never empty
 };
 
-// Ready to be sent to.
+// Usable settings: a POST can be sent with them.
 struct Target {
   Url url;
   std::string url_for_log;      // RedactUrl of the text in the settings
-  std::vector<Header> headers;  // the agent's own; names and values that HTTP permits and that are not ours
+  std::vector<Header> headers;  // the agent's; HTTP permits them, and the dispatcher sets none of them itself
   std::vector<Secret> secrets;  // in the order of the settings; empty: not signed
 };
 
 // `postCall` is missing, null or empty: nothing to send (outcome `skipped`).
 struct NoTarget {};
 
-// `postCall`, `headers` or `secret` cannot be used (outcome `invalid_url`). Nothing is sent, least of all
-// without the signature or the headers that were asked for.
+// `postCall`, `headers` or `secret` cannot be used (outcome `invalid_settings`). Nothing is sent, because a
+// POST without the configured signature or headers would be wrong.
 struct InvalidTarget {
-  std::string url_for_log;  // empty when `postCall` is no text
+  std::string url_for_log;  // empty when `postCall` is not a string
   std::string error;        // one sentence; quotes no value
 };
 
 using AgentSettings = std::variant<NoTarget, InvalidTarget, Target>;
 
-// `json` is the text of the settings column; an empty text counts as `{}`. Total: any JSON, and any text that
-// is none, gives one of the three.
+// `json` is the text of the settings column; an empty text counts as `{}`. Never fails: any text, JSON or
+// not, gives one of the three results.
 AgentSettings ParseAgentSettings(std::string_view json);
 
-// Of "postCall", "headers" and "secret" together, as JSON text. What is usable always fits: a URL of 8 KiB,
-// 64 KiB of headers and sixteen secrets of 4 KiB, each quote escaped. One agent's settings must not fill the
-// memory that the claims of all agents share.
+// The limit for "postCall", "headers" and "secret" together, as JSON text: one agent's settings must not fill
+// the memory that the claims of all agents share. All usable settings fit: a URL of 8 KiB, 64 KiB of headers
+// and sixteen secrets of 4 KiB, with each quote escaped.
 inline constexpr std::int64_t kMaxAgentSettingsBytes = 262'144;
 
-// What becomes of settings of which so many bytes would have to be read, more than kMaxAgentSettingsBytes.
+// The result for settings of `bytes` bytes, which is more than kMaxAgentSettingsBytes, so they are not read.
 InvalidTarget TooLargeAgentSettings(std::int64_t bytes);
 
 }  // namespace postcall

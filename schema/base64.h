@@ -9,8 +9,8 @@ namespace postcall {
 
 std::string EncodeBase64(std::string_view bytes);
 
-// Strict: none for a character outside the alphabet (line ends too), missing padding, or bits after the last
-// byte that are not zero.
+// Strict: no value when a character is outside the alphabet (a line end too), padding is missing, or bits
+// after the last byte are not zero.
 std::optional<std::string> DecodeBase64(std::string_view text);
 
 }  // namespace postcall

@@ -1,5 +1,5 @@
-// A finished call as the source views give it: what the payload is made of (CONTRACT §2, §3).
-// Any thread; views into memory that the caller keeps (the rows of one claim).
+// A completed call as the source views have it: the input of the payload (CONTRACT §2, §3). Any thread; views
+// into memory that the caller owns (the rows of one claim).
 #pragma once
 
 #include <array>
@@ -8,14 +8,15 @@
 
 namespace postcall {
 
-// A column's text; none is SQL NULL.
+// A column's text; no value is SQL NULL.
 using Column = std::optional<std::string_view>;
 
-// The payload's keys of callerDetails, in order, and the columns that they come from.
+// A key of the payload's callerDetails, and the column that it comes from.
 struct Field {
   std::string_view key;
   std::string_view column;
 };
+// In the order of the payload.
 inline constexpr std::array<Field, 16> kCallerDetailFields = {{
     {"name", "name"},
     {"phoneNumber", "phone_number"},
@@ -41,7 +42,7 @@ struct CallAnalysis {
   Column score;  // a number as PostgreSQL prints it
   Column call_outcome;
   Column classification;
-  Column interests_and_needs;  // these three: JSON text as jsonb prints it
+  Column interests_and_needs;  // this one and the next two: JSON text as jsonb prints it
   Column action_items;
   Column sentiment;
 };

@@ -1,5 +1,5 @@
-// What is known of one delivery: the row that the claim made, and the result that completes it (CONTRACT §4).
-// Any thread; value types.
+// One delivery in the log: the key of the row that the claim wrote, and the result that completes the row
+// (CONTRACT §4). Any thread; value types.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,16 @@
 
 namespace postcall {
 
-// The row's identity and its fence: every later write names all three, so that a late dispatcher can never
-// overwrite what is no longer its own.
+// The row's identity and its claim. Every later write is conditional on all three, so that a late dispatcher
+// can never overwrite a row that is no longer its own.
 struct DeliveryKey {
   DeliveryId id;
   DatabaseTime claimed_at;
   ClaimId claim_id;
 };
 
-// Each phase's own time in milliseconds; none where the phase did not happen. `total` is from start to end.
+// Each phase's own time in milliseconds; no value when the phase did not happen. `total` is from start to
+// end.
 struct PhaseTimes {
   std::optional<double> lookup;
   std::optional<double> connect;
@@ -35,12 +36,12 @@ struct DeliveryResult {
   std::optional<Reached> reached;
   std::optional<int> http_status;  // of the final response, when there was one
   std::string error;               // one sentence for a person; empty when delivered
-  std::string response_body;       // the first bytes, raw as they came
+  std::string response_body;       // the first bytes, unchanged
   bool response_truncated = false;
-  std::string remote_address;  // numeric, of the peer; empty when never connected
+  std::string remote_address;  // of the peer, numeric; empty when no connection was made
   std::optional<bool> connection_reused;
   std::optional<DatabaseTime> certificate_ends_at;
-  std::int64_t request_bytes = 0;  // bodies
+  std::int64_t request_bytes = 0;  // of the bodies
   std::int64_t response_bytes = 0;
   PhaseTimes times;
 };

@@ -10,7 +10,7 @@
 namespace postcall {
 namespace {
 
-constexpr std::size_t kMaxNameBytes = 253;  // RFC 1035, without the dot at the end
+constexpr std::size_t kMaxNameBytes = 253;  // RFC 1035, the dot at the end not counted
 constexpr std::size_t kMaxLabelBytes = 63;
 
 constexpr std::string_view kDigits = "0123456789";
@@ -31,13 +31,13 @@ std::vector<std::string_view> Labels(std::string_view name) {
   }
 }
 
-// Whether the host is meant as an address (WHATWG URL, "ends in a number checker").
+// Whether a host with this last label is an IPv4 address (WHATWG URL, "ends in a number checker").
 bool IsNumber(std::string_view label) {
   if (label.starts_with("0x")) return ConsistsOf(label.substr(2), kHexDigits);
   return !label.empty() && ConsistsOf(label, kDigits);
 }
 
-// Decimal, 0… octal, 0x… hexadecimal (WHATWG URL, "IPv4 number parser").
+// Octal after "0", hexadecimal after "0x", else decimal (WHATWG URL, "IPv4 number parser").
 std::optional<std::uint64_t> Number(std::string_view label) {
   if (!IsNumber(label)) return std::nullopt;
   std::uint64_t base = 10;
@@ -63,7 +63,7 @@ std::optional<std::string> Ipv4(const std::vector<std::string_view>& labels) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::optional<std::uint64_t> number = Number(labels[i]);
     const bool last = i + 1 == labels.size();
-    const std::size_t bits = last ? 8 * (4 - i) : 8;  // the last number fills what is left of the 32
+    const std::size_t bits = last ? 8 * (4 - i) : 8;  // the last number has all bits that remain of the 32
     if (!number || *number >> bits != 0) return std::nullopt;
     address = (address << bits) | *number;
   }
@@ -98,14 +98,14 @@ Result<std::string> ParseHost(std::string_view text) {
     std::optional<std::string> address = Ipv4(labels);
     if (address) return std::move(*address);
     return Error{
-        "the host in the URL ends in a number but is no IPv4 address: write four numbers from 0 to 255, or a "
-        "name"};
+        "the host in the URL ends in a number but is not an IPv4 address: write four numbers from 0 to 255, "
+        "or a name"};
   }
   if (name.size() > kMaxNameBytes) {
     return Error{"the host in the URL is longer than 253 characters: shorten it"};
   }
   for (const std::string_view label : labels) {
-    if (label.empty()) return Error{"the host in the URL has a '.' too many: remove it"};
+    if (label.empty()) return Error{"the host in the URL has one '.' too many: remove it"};
     if (label.size() > kMaxLabelBytes) {
       return Error{"the host in the URL has more than 63 characters between two dots: shorten it"};
     }
@@ -121,7 +121,8 @@ Result<std::string> ParseIpv6Host(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN> canonical{};
   if (inet_pton(AF_INET6, std::string(text).c_str(), &address) != 1 ||
       inet_ntop(AF_INET6, &address, canonical.data(), canonical.size()) == nullptr) {
-    return Error{"the brackets in the URL hold no IPv6 address: mend it, or remove the brackets"};
+    return Error{
+        "the text in brackets in the URL is not an IPv6 address: correct it, or remove the brackets"};
   }
   return std::string(canonical.data());
 }

@@ -22,8 +22,8 @@ std::string_view ToString(Outcome outcome) {
       return "network_error";
     case Outcome::kBlocked:
       return "blocked";
-    case Outcome::kInvalidUrl:
-      return "invalid_url";
+    case Outcome::kInvalidSettings:
+      return "invalid_settings";
     case Outcome::kSkipped:
       return "skipped";
     case Outcome::kNotSent:

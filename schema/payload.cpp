@@ -5,15 +5,15 @@
 #include <cstddef>
 #include <string_view>
 
-#include "schema/utf8.h"
+#include "common/utf8.h"
 
 namespace postcall {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789";
 
-// Bytes that a JSON string holds as they are: all of ASCII but the quote, the backslash and the controls.
-// UTF-8 beyond ASCII does too, once it is known to be well formed.
+// Bytes that a JSON string can contain unchanged: all of ASCII except the quote, the backslash and the
+// control characters. Well-formed UTF-8 beyond ASCII is copied as well, after a check.
 constexpr std::array<bool, 256> kPlain = [] {
   std::array<bool, 256> plain{};
   for (std::size_t byte = 0x20; byte < 0x80; ++byte) plain[byte] = byte != '"' && byte != '\\';
@@ -53,7 +53,7 @@ void AppendEscaped(std::string& out, char c) {
 
 void AppendString(std::string& out, std::string_view text) {
   out += '"';
-  std::size_t copied = 0;  // what is plain is copied in runs
+  std::size_t copied = 0;  // plain text is copied in runs; this is the end of the last one
   std::size_t i = 0;
   while (i < text.size()) {
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -79,7 +79,7 @@ void AppendString(std::string& out, std::string_view text) {
   out += '"';
 }
 
-// JSON text goes in as it is; only malformed UTF-8, which a SQL_ASCII database lets pass, is replaced.
+// Appends JSON text unchanged. Only malformed UTF-8 is replaced, which a SQL_ASCII database can return.
 void AppendJson(std::string& out, std::string_view json) {
   if (IsUtf8(json)) {
     out += json;
@@ -88,7 +88,7 @@ void AppendJson(std::string& out, std::string_view json) {
   }
 }
 
-// RFC 8259, 6. PostgreSQL's numbers fit it, but for NaN and the infinities.
+// RFC 8259, 6. All numbers that PostgreSQL prints are JSON numbers, except NaN and the infinities.
 bool IsJsonNumber(std::string_view text) {
   const auto skip_digits = [&text] {
     const std::size_t count = std::min(text.find_first_not_of(kDigits), text.size());
@@ -111,7 +111,7 @@ bool IsJsonNumber(std::string_view text) {
   return text.empty();
 }
 
-// One object's members; writes the commas.
+// Writes the members of one object, and the commas between them.
 class Members {
  public:
   explicit Members(std::string& out) : out_(out) { out_ += '{'; }
@@ -131,7 +131,7 @@ class Members {
     Key(key);
     AppendJson(out_, *column);
   }
-  // Keys are the contract's own words: nothing in them needs an escape.
+  // The contract fixes the keys, and none of them needs an escape.
   void Key(std::string_view key) {
     if (!first_) out_ += ',';
     first_ = false;
@@ -148,7 +148,7 @@ class Members {
 
 std::size_t Bytes(const Column& column) { return column ? column->size() : 0; }
 
-// The columns and room for all keys; escapes may take more, which then costs one more allocation.
+// The size of the columns plus room for all keys. Escapes may need more, which costs one more allocation.
 std::size_t ExpectedBytes(const Call& call) {
   constexpr std::size_t kKeysAndQuotes = 700;
   std::size_t bytes =

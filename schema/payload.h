@@ -7,9 +7,9 @@
 
 namespace postcall {
 
-// One JSON object, UTF-8, keys in the contract's order, a NULL column's key left out. Numbers and jsonb
-// values are copied as PostgreSQL prints them, so that every digit survives; a score that is no JSON number
-// (NaN, Infinity) is left out. Malformed UTF-8 becomes U+FFFD.
+// One JSON object in UTF-8, with the keys in the contract's order and without the keys of NULL columns.
+// Numbers and jsonb values are copied as PostgreSQL prints them, so every digit is kept; a score that is not
+// a JSON number (NaN, Infinity) is left out. Malformed UTF-8 becomes U+FFFD.
 std::string BuildPayload(const Call& call);
 
 }  // namespace postcall

@@ -3,8 +3,8 @@
 #include <arpa/inet.h>
 #include <algorithm>
 
+#include "common/utf8.h"
 #include "schema/host.h"
-#include "schema/utf8.h"
 
 namespace postcall {
 namespace {
@@ -13,7 +13,7 @@ constexpr std::size_t kNone = std::string_view::npos;
 
 bool IsDigits(std::string_view text) { return text.find_first_not_of("0123456789") == kNone; }
 
-// "http://" or "https://" as the text spells it, or nothing.
+// "http://" or "https://", in the upper and lower case of the text; empty when the text begins with neither.
 std::string_view WebScheme(std::string_view text) {
   for (const std::string_view scheme : {"http://", "https://"}) {
     const std::string_view start = text.substr(0, scheme.size());
@@ -25,14 +25,14 @@ std::string_view WebScheme(std::string_view text) {
   return {};
 }
 
-// The ':' before a port; that of an IPv6 address stands after the bracket.
+// The position of the ':' before the port; after an IPv6 address, of the one behind the bracket.
 std::size_t PortColon(std::string_view authority) {
   const std::size_t bracket = authority.starts_with('[') ? authority.find(']') : kNone;
   return authority.find(':', bracket == kNone ? 0 : bracket);
 }
 
-// Whether `authority` is surely a host and not the beginning of user info, in which a '/' or '?' was left
-// unencoded: `https://user:12/34@host` is a URL whose host is `user` and whose port is 12.
+// Whether `authority` is certainly a host. It may be the beginning of user info in which a '/' or '?' was not
+// encoded: a parser reads `https://user:12/34@host` as host `user` and port 12.
 bool IsSurelyHost(std::string_view authority) {
   const std::size_t colon = PortColon(authority);
   const std::string_view host = authority.substr(0, colon);
@@ -44,14 +44,14 @@ bool IsSurelyHost(std::string_view authority) {
   return colon == kNone && host.find('.') != kNone && ParseHost(host);
 }
 
-// Long parts are cut here, so that a text of any length costs no more than it shows.
+// Cuts long parts, so that a very long text costs no more than the part that is shown.
 void Append(std::string& out, std::string_view text) { out += text.substr(0, kMaxRedactedUrlBytes + 1); }
 
 void AppendAuthority(std::string& out, std::string_view authority) {
   const std::size_t colon = PortColon(authority);
   if (colon == kNone || IsDigits(authority.substr(colon + 1))) {
     Append(out, authority);
-  } else {  // no port: a password perhaps, whose '@' is missing
+  } else {  // not a port: it may be a password whose '@' is missing
     Append(out, authority.substr(0, colon + 1));
     out += kEllipsis;
   }
@@ -82,7 +82,7 @@ void AppendQuery(std::string& out, std::string_view query) {
   }
 }
 
-// One line of text that any log, column or terminal takes.
+// One line of text that is safe in any log, column or terminal.
 std::string Presentable(std::string_view text) {
   std::string out;
   while (!text.empty() && out.size() <= kMaxRedactedUrlBytes) {
@@ -104,7 +104,7 @@ std::string RedactUrl(std::string_view text) {
   const std::string_view scheme = WebScheme(text);
   std::string_view body = text.substr(scheme.size());
   std::string hidden = std::string(scheme).append(kEllipsis);
-  // Without a scheme nobody can say where user info would end.
+  // Without a scheme it is not known where user info ends.
   if (scheme.empty() && (body.find('@') != kNone || body.find("%40") != kNone)) return hidden;
 
   const std::size_t user_info_end = body.substr(0, body.find_first_of("/?#\\")).rfind('@');
@@ -114,8 +114,8 @@ std::string RedactUrl(std::string_view text) {
   if (authority.find("%40") != kNone) return hidden;
   if (rest.find('@') != kNone && (rest.starts_with('\\') || !IsSurelyHost(authority))) return hidden;
 
-  // No host has an '&' or '=': a '?' is missing there, or mistyped. In a path an '&' is taken for one too,
-  // and without a scheme so is an '='.
+  // A host has no '&' or '=': there the '?' before the query is missing or mistyped. In a path, an '&' also
+  // counts as the begin of the query; without a scheme, so does an '='.
   const std::string_view host = authority.substr(0, authority.find_first_of("&="));
   rest = body.substr(host.size());
   rest = rest.substr(0, rest.find('#'));

@@ -9,10 +9,10 @@ namespace postcall {
 
 inline constexpr std::size_t kMaxRedactedUrlBytes = 2048;
 
-// For any text, also one that is no URL: user info and fragment removed, query values replaced by `…`
-// (`?a=1&b` becomes `?a=…&…`), control characters and malformed UTF-8 replaced. Where a password or a query
-// value cannot be told from the rest (a raw '@' after the host, say), more is replaced by `…` rather than
-// less. Valid UTF-8, no NUL, at most kMaxRedactedUrlBytes.
+// Works for any text, also for one that is not a URL: removes user info and fragment, replaces query values
+// by `…` (`?a=1&b` becomes `?a=…&…`), replaces control characters and malformed UTF-8. When it is not clear
+// which part is a password or a query value (for example after an unencoded '@'), it replaces more by `…`,
+// not less. The result is valid UTF-8 without NUL, of at most kMaxRedactedUrlBytes.
 std::string RedactUrl(std::string_view text);
 
 }  // namespace postcall

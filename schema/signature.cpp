@@ -54,7 +54,7 @@ bool StandsForItself(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-// In pieces, so that the body is not copied.
+// Takes head and body separately, so that the body is not copied.
 Digest HmacSha256(std::string_view key, std::string_view head, std::string_view body) {
   static const Mac mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
   Require(mac != nullptr, "HMAC is not available");

@@ -15,16 +15,16 @@ namespace postcall {
 
 // `call_` and the call's id, each byte outside A-Za-z0-9_- as %XX. When that is over 200 bytes: `call_` and
 // the SHA-256 of the call's id (its raw bytes) in lower-case hex, so that a receiver can compute it from
-// `callId`. The same for a resend.
+// `callId`. A resend has the same id.
 std::string WebhookId(const CallId& call);
 
-// `v1,` and the base64 HMAC-SHA256 over `id.timestamp.body`, one for each secret, separated by a space.
-// Throws std::runtime_error when the cryptographic library fails.
+// `v1,` and the base64 HMAC-SHA256 over `id.timestamp.body`; one per secret, separated by a space. Throws
+// std::runtime_error when the cryptographic library fails.
 std::string Signature(std::string_view webhook_id, std::chrono::sys_seconds timestamp, std::string_view body,
                       std::span<const Secret> secrets);
 
-// webhook-id, webhook-timestamp and webhook-signature; none when there is no secret. `timestamp` is database
-// time. Throws as Signature does.
+// webhook-id, webhook-timestamp and webhook-signature; empty when there is no secret. `timestamp` is database
+// time. Throws like Signature.
 std::vector<Header> SignatureHeaders(const CallId& call, std::chrono::sys_seconds timestamp,
                                      std::string_view body, std::span<const Secret> secrets);
 

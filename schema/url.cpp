@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/utf8.h"
 #include "schema/host.h"
-#include "schema/utf8.h"
 
 namespace postcall {
 namespace {
@@ -33,7 +33,7 @@ int HexValue(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// What no part of a URL may hold. None when the text is clean.
+// An error when the text has a character that no part of a URL may have.
 std::optional<Error> CheckCharacters(std::string_view text) {
   if (text.empty()) return Error{"the URL is empty"};
   if (text.size() > kMaxUrlBytes) return Error{"the URL is longer than 8,192 bytes: shorten it"};
@@ -51,7 +51,7 @@ std::optional<Error> CheckCharacters(std::string_view text) {
   return std::nullopt;
 }
 
-// A '%' that begins no escape stands for itself, as in browsers and libcurl.
+// A '%' that does not begin an escape is kept, as browsers and libcurl do.
 std::string PercentDecode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -73,7 +73,7 @@ std::optional<Error> ReadUserInfo(std::string_view user_info, Url& url) {
   const std::size_t colon = user_info.find(':');
   url.user = PercentDecode(user_info.substr(0, colon));
   if (colon != std::string_view::npos) url.password = PercentDecode(user_info.substr(colon + 1));
-  // RFC 7617, 2: neither may hold control characters, and the first ':' ends the user name.
+  // RFC 7617, 2: neither may contain control characters, and the first ':' ends the user name.
   if (HasControl(url.user) || HasControl(url.password)) {
     return Error{"the user name or password in the URL has a control character: remove it"};
   }
@@ -113,7 +113,7 @@ std::optional<Error> ReadHostAndPort(std::string_view text, Url& url) {
     if (port.front() != ':') return Error{"the URL has text after the ']' of its IPv6 address: remove it"};
     port.remove_prefix(1);
     if (port.find(':') != std::string_view::npos) {
-      return Error{"the URL has more than one ':' beside its host: write an IPv6 address in brackets"};
+      return Error{"the URL has more than one ':' after its host: write an IPv6 address in brackets"};
     }
   }
   Result<std::string> parsed =
@@ -123,7 +123,7 @@ std::optional<Error> ReadHostAndPort(std::string_view text, Url& url) {
   return ReadPort(port, url);
 }
 
-// What RFC 3986 does not permit in a path or query is percent-encoded, so that libcurl sends it unchanged.
+// Percent-encodes what RFC 3986 does not permit in a path or query, so that libcurl sends it unchanged.
 std::string EncodeTarget(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string target;
@@ -150,7 +150,7 @@ std::string Bracketed(const Url& url) { return url.host_is_ipv6 ? "[" + url.host
 
 std::string Url::Endpoint() const {
   std::string authority = Bracketed(*this);
-  if (authority.ends_with('.')) authority.pop_back();  // the root's dot makes no other endpoint
+  if (authority.ends_with('.')) authority.pop_back();  // with the root's dot it is the same endpoint
   return scheme + "://" + authority + ":" + std::to_string(port);
 }
 

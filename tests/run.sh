@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything and runs every test, on a private PostgreSQL and ports of its own.
+# Installs missing packages, builds everything and runs every test, with a private PostgreSQL and ports of its own.
 #
 #   tests/run.sh [--preset release|dev|asan|tsan] [--jobs N] [--no-fuzz] [TEST…]
 #                [-- arguments of ctest, such as -R store]
 #
-# TEST is a test binary, such as dispatch_test: then only those are built and run. With preset release and all tests,
-# tests/fuzz/run.sh fuzzes each target for a minute afterwards, two at a time, unless --no-fuzz is given.
-# Exit 0 only when all passed. Any number of clones may do this side by side.
+# TEST is a test binary, such as dispatch_test; with TESTs only these are built and run. With preset release and all
+# tests, tests/fuzz/run.sh then fuzzes each target for a minute, two at a time, unless --no-fuzz is given.
+# The exit code is 0 only when all passed. Any number of clones may run this at the same time.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -46,7 +46,7 @@ done
 
 "$root/deploy/install-packages.sh" build database tests
 
-# So that one clone's compilations serve the next one's too (CMake uses ccache when it is there).
+# With these settings one clone can reuse the compilations of another (CMake uses ccache when it is installed).
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
 
 build=$root/build/$preset
@@ -58,12 +58,12 @@ else
   cmake --build "$build" --parallel "$jobs"
 fi
 
-# A finding of a sanitizer is a failure, not a remark.
+# A finding of a sanitizer is a failure.
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/lsan_suppressions.txt:print_suppressions=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 
-# Most tests wait most of the time; those that judge time run alone.
+# Most tests spend most of their time waiting; tests that measure time run alone.
 ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$((2 * jobs))" "$@"
 
 if [[ -n $fuzz && $preset == release ]] && (($# == 0)); then "$root/tests/fuzz/run.sh"; fi

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The long form of the system tests: three dispatchers under load while they are killed, frozen and stopped, and
-# their database fails, at random. Then what the endpoints saw is held against the log.
+# The long form of the system tests: three dispatchers are under load. At random they are killed, frozen and stopped,
+# and
+# their database fails. At the end, the test compares what the endpoints saw with the log.
 #
 #   tests/torture.sh --minutes N [--seed S]
 #
-# Installs what is missing and builds first. Exit 0 only when nothing was sent twice and nothing was lost.
+# It installs missing packages and builds first. Exit 0 only when nothing was sent twice and nothing was lost.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

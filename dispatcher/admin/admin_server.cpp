@@ -49,7 +49,7 @@ tcp::acceptor Listen(boost::asio::io_context& loop, const ListenAddress& wanted)
     if (!error) return acceptor;
   }
   throw ListenError("cannot listen on " + ToString(wanted) + ": " + error.message() +
-                    "; give an address that is free with --admin-listen");
+                    "; give --admin-listen an address that is free");
 }
 
 bool IsLoopback(const boost::asio::ip::address& address) {
@@ -100,8 +100,8 @@ class AdminServer::Impl {
         loop_.run();
         return;
       } catch (const std::exception& error) {
-        // Costs that one connection; the port stays.
-        log::Error("admin port lost a connection", {{"error", error.what()}});
+        // Only that connection ends; the port stays open.
+        log::Error("an admin connection failed and was closed", {{"error", error.what()}});
       }
     }
   }
@@ -110,14 +110,14 @@ class AdminServer::Impl {
     acceptor_.async_accept([this](const error_code& error, tcp::socket socket) {
       if (error == boost::asio::error::operation_aborted) return;
       if (error) {
-        // Out of descriptors, as a rule: trying again at once would only burn the processor.
+        // Usually out of descriptors. Trying again at once would use the whole processor.
         retry_.expires_after(std::chrono::milliseconds(100));
         retry_.async_wait([this](const error_code& aborted) {
           if (!aborted) Accept();
         });
         return;
       }
-      // First, so that what may fail below does not end the accepting.
+      // First, so that a failure below does not stop accepting.
       Accept();
       if (sessions_.size() >= options_.max_connections) MakeRoom();
       const auto session = std::make_shared<Session>(
@@ -128,10 +128,9 @@ class AdminServer::Impl {
     });
   }
 
-  // Closes one connection for the newcomer, who may be the one that asks whether the process is alive, while
-  // those that hold the connections ask nothing: the oldest of those with the least to lose. The newer half
-  // is spared: else whoever holds all connections but one could have each newcomer cut off by the next,
-  // before it has asked.
+  // Closes one connection to make room for a new one, which may be the liveness check: the oldest of those
+  // that lose least. Only the older half is considered. Otherwise a client that holds all connections but one
+  // could make each new connection close the one before it, before that one has sent its request.
   void MakeRoom() {
     const auto end = sessions_.end() - static_cast<std::ptrdiff_t>(sessions_.size() / 2);
     const auto least = std::min_element(sessions_.begin(), end, [](const Session* one, const Session* other) {
@@ -144,7 +143,8 @@ class AdminServer::Impl {
 
   const AdminOptions options_;
   const ListenAddress wanted_;
-  // The oldest first. Before the loop, whose end destroys those that are left.
+  // The oldest first. Declared before the loop, because the loop's destructor destroys the remaining
+  // sessions.
   std::vector<Session*> sessions_;
   boost::asio::io_context loop_{1};
   tcp::acceptor acceptor_;

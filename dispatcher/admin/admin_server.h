@@ -1,6 +1,6 @@
-// The admin port: /metrics, /healthz and /readyz over HTTP (CONTRACT §8). Has one thread and one io_context
-// of its own, so that neither a slow scraper nor a busy network thread holds up the other. Any thread may
-// call the public functions, but not a probe.
+// The admin port: /metrics, /healthz and /readyz over HTTP (CONTRACT §8). It has a thread and an io_context
+// of its own, so that a slow scraper does not delay deliveries and a busy network thread does not delay a
+// scrape. Any thread may call the public functions, but a probe may not.
 #pragma once
 
 #include <chrono>
@@ -15,14 +15,16 @@
 namespace postcall::admin {
 
 struct AdminOptions {
-  std::string listen = "127.0.0.1:9464";      // "host:port" or "[v6]:port"; port 0 picks one
-  std::optional<std::string> token;           // for the operator's page on other addresses than loopback
-  std::chrono::milliseconds timeout{10'000};  // for an answer to be taken, and for the next request to begin
-  std::chrono::milliseconds request_timeout{2'000};  // for a whole request to arrive
-  std::size_t max_connections = 64;                  // at least 1; one more takes the place of another
+  std::string listen = "127.0.0.1:9464";  // "host:port" or "[v6]:port"; port 0 picks one
+  std::optional<std::string> token;       // for the operator's page on addresses other than loopback
+  std::chrono::milliseconds timeout{
+      10'000};  // until the client has read an answer, or begins the next request
+  std::chrono::milliseconds request_timeout{2'000};  // until a whole request has arrived
+  std::size_t max_connections = 64;                  // at least 1; when all are in use, a new one closes one
 };
 
-// The address cannot be had: one sentence that names it, the reason and the mend.
+// The server cannot listen on the address. The text is one sentence with the address, the reason and what to
+// do.
 class ListenError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -30,13 +32,13 @@ class ListenError : public std::runtime_error {
 
 class AdminServer {
  public:
-  // Listens and serves from here on. Throws ListenError.
+  // Starts to listen and to serve. Throws ListenError.
   AdminServer(AdminOptions options, Probes probes);
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
-  // Where it listens, with the port that was picked: "127.0.0.1:9464", "[::1]:9464".
+  // The address it listens on, with the real port when the option said 0: "127.0.0.1:9464", "[::1]:9464".
   std::string address() const;
 
   // Closes the port and every connection, and returns when the thread has ended. A second call does nothing.

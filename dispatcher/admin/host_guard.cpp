@@ -5,7 +5,7 @@
 namespace postcall::admin {
 namespace {
 
-// Without brackets and port; empty when it is no host at all.
+// The host without brackets and port; empty when the text is not a host.
 std::string_view WithoutPort(std::string_view host) {
   const auto after_brackets = host.starts_with('[') ? host.find(']') : 0;
   if (after_brackets == std::string_view::npos) return {};

@@ -7,7 +7,7 @@ namespace postcall::admin {
 namespace {
 
 Error NotAnAddress(std::string_view what) {
-  return Error{std::string(what) + "; give host:port, as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"};
+  return Error{std::string(what) + "; give host:port, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"};
 }
 
 bool IsIpv6(const std::string& host) {
@@ -35,7 +35,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   }
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
-    if (!IsIpv6(std::string(host))) return NotAnAddress("what is in brackets is no IPv6 address");
+    if (!IsIpv6(std::string(host))) return NotAnAddress("the text in brackets is not an IPv6 address");
   } else if (host.find(':') != std::string_view::npos) {
     return NotAnAddress("an IPv6 address needs brackets");
   } else if (!IsName(host)) {

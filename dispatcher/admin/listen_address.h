@@ -15,10 +15,10 @@ struct ListenAddress {
   std::uint16_t port = 0;
 };
 
-// The error says how to mend the text.
+// The error says what to write instead.
 Result<ListenAddress> ParseListenAddress(std::string_view text);
 
-// An IPv6 host goes in brackets.
+// An IPv6 host is written in brackets.
 std::string ToString(const ListenAddress& address);
 
 }  // namespace postcall::admin

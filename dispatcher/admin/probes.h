@@ -1,5 +1,5 @@
-// What the admin port asks the program when it is asked itself (CONTRACT §8). Called on the admin thread, so
-// none may wait for anything slow.
+// What the admin port asks the program in order to answer a request (CONTRACT §8). The probes run on the
+// admin thread, so they must not wait for anything slow.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,8 @@ struct Health {
   std::string reason;
 };
 
-// Whether it is connected to a database that fits and not draining; if not, one sentence that says why.
+// Whether the program is connected to a database that fits, and is not draining; if not, one sentence that
+// says why.
 struct Readiness {
   bool ready = true;
   std::string reason;

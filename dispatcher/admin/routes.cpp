@@ -8,7 +8,7 @@
 namespace postcall::admin {
 namespace {
 
-// A line for a person.
+// One line of text.
 Answer Plain(unsigned status, std::string text) { return {.status = status, .body = std::move(text) + "\n"}; }
 
 }  // namespace
@@ -16,7 +16,7 @@ Answer Plain(unsigned status, std::string text) { return {.status = status, .bod
 Routes::Routes(Probes probes, HostGuard guard) : probes_(std::move(probes)), guard_(std::move(guard)) {}
 
 Answer Routes::AnswerTo(const Question& question) const {
-  // Before anything else: whoever came by a foreign name learns nothing, not even which paths there are.
+  // This check is the first: a request with a foreign name learns nothing, not even which paths exist.
   if (question.host && !guard_.Admits(*question.host)) {
     return Plain(421, "this Host is not served here; use localhost or the address that --admin-listen names");
   }
@@ -40,8 +40,8 @@ Answer Routes::AnswerTo(const Question& question) const {
     return {
         .status = 200, .body = probes_.metrics(), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
   } catch (const std::exception& error) {
-    log::Error("admin port could not answer", {{"path", path}, {"error", error.what()}});
-    return Plain(500, "this could not be found out; the log says why");
+    log::Error("an admin request failed, answered with 500", {{"path", path}, {"error", error.what()}});
+    return Plain(500, "this request failed; the log says why");
   }
 }
 

@@ -1,4 +1,4 @@
-// What is answered to which request on the admin port (CONTRACT §8). Knows nothing of connections. Admin
+// The answer to each request on the admin port (CONTRACT §8). It knows nothing about connections. Admin
 // thread.
 #pragma once
 
@@ -13,8 +13,8 @@ namespace postcall::admin {
 
 struct Question {
   std::string_view method;
-  std::string_view target;               // as it came, with its query
-  std::optional<std::string_view> host;  // none: HTTP/1.0 without one
+  std::string_view target;               // unchanged, with its query
+  std::optional<std::string_view> host;  // no value: HTTP/1.0 without a Host header
 };
 
 struct Answer {
@@ -28,7 +28,7 @@ class Routes {
  public:
   Routes(Probes probes, HostGuard guard);
 
-  // The whole body also for HEAD. Never throws what a probe throws: that is a 500 and a log line.
+  // Has the whole body also for HEAD. When a probe throws, the answer is a 500, and the error is logged.
   Answer AnswerTo(const Question& question) const;
 
  private:

@@ -25,7 +25,7 @@ std::optional<Answer> AnswerToBroken(const error_code& error) {
     return Answer{.status = 431, .body = "the header is too large\n"};
   }
   if (error == http::error::body_limit) return Answer{.status = 413, .body = "the body is too large\n"};
-  // The connection ended inside a request, or between two: there is nobody to answer.
+  // The connection ended, inside a request or between two, so there is nothing to answer.
   if (error == http::error::end_of_stream || error == http::error::partial_message) return std::nullopt;
   if (error.category() == make_error_code(http::error::bad_method).category()) {
     return Answer{.status = 400, .body = "this is not a well-formed request\n"};
@@ -47,7 +47,8 @@ Session::~Session() { on_end_(this); }
 
 void Session::Close() { stream_.close(); }
 
-// Apart from reading it, as a client may take longer to begin a request than to send it.
+// Waiting for a request and reading it have different limits: a client may take longer to begin a request
+// than to send it.
 void Session::AwaitNext() {
   stage_ = Stage::kAnswered;
   if (buffer_.size() > 0) return Read();
@@ -65,7 +66,7 @@ void Session::Read() {
   parser_.emplace();
   parser_->header_limit(kHeaderLimit);
   parser_->body_limit(kBodyLimit);
-  // For the whole request: a client that drips bytes gains nothing by it.
+  // The limit holds for the whole request, so a client that sends byte by byte gets no more time.
   stream_.expires_after(timeouts_.request);
   http::async_read(
       stream_, buffer_, *parser_,
@@ -104,7 +105,7 @@ void Session::Write(const Answer& answer, bool head, bool keep_alive) {
   response.content_length(answer.body.size());
   if (!head) response.body() = answer.body;
 
-  // For the whole answer: a client that takes it in sips gains nothing by it either.
+  // The limit holds for the whole answer, so a client that reads slowly gets no more time.
   stream_.expires_after(timeouts_.other);
   http::async_write(stream_, *response_,
                     [self = shared_from_this(), keep_alive](const error_code& error, std::size_t) {
@@ -117,7 +118,8 @@ void Session::Write(const Answer& answer, bool head, bool keep_alive) {
                     });
 }
 
-// Closing while the client still sends would reset the connection, and the answer might be lost to it.
+// Reads on for a while before it closes: closing while the client still sends resets the connection, and the
+// client might not get the answer.
 void Session::Linger() {
   stage_ = Stage::kAnswered;
   error_code ignored;

@@ -1,6 +1,5 @@
-// One connection to the admin port: reads requests one after the other and answers each, within limits of
-// size and time that hold against a client that means harm. Admin thread. Keeps itself alive while it has
-// work.
+// One connection to the admin port. It reads requests one after the other and answers each, within limits of
+// size and time that also hold for a hostile client. It keeps itself alive while it has work. Admin thread.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -22,17 +21,17 @@ namespace postcall::admin {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   struct Timeouts {
-    // For a whole request, from its first byte; for the first one from the start of the connection.
+    // For a whole request, from its first byte; for the first request, from the start of the connection.
     std::chrono::milliseconds request;
-    // To take an answer, and to begin the next request.
+    // For the client to read an answer, and to begin the next request.
     std::chrono::milliseconds other;
   };
 
-  // How far it is. What is lost when it is cut off grows from one to the next.
+  // The state of the connection. The stages are in the order of how much the client loses when it is closed.
   enum class Stage {
-    kAsking,     // no whole request is here
+    kAsking,     // no whole request has arrived
     kAnswered,   // the client has its answer; the next request has not begun
-    kAnswering,  // the client is owed some of its answer
+    kAnswering,  // a part of the answer is not yet sent
   };
 
   // `routes` outlives the session. `on_end` is called by the destructor.
@@ -44,7 +43,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Stage stage() const { return stage_; }
 
-  // Cuts the connection off. Also from another thread, once the admin thread has ended.
+  // Closes the connection at once. Another thread may call it after the admin thread has ended.
   void Close();
 
  private:

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -22,11 +21,6 @@ namespace {
 
 constexpr int kFailed = 1;
 
-std::optional<std::string> FromProcess(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 int RunIt(const Invocation& invocation) {
   switch (invocation.command) {
     case Command::kMigrate:
@@ -37,7 +31,8 @@ int RunIt(const Invocation& invocation) {
   return kFailed;
 }
 
-// What opens a descriptor later must not get one of the three that the log and others write to.
+// Opens the descriptors 0 to 2 if they are closed. Otherwise a file or socket that is opened later would get
+// one of these numbers, and the log would write to it.
 void OpenStandardDescriptors() {
   int fd = 0;
   do {
@@ -46,8 +41,8 @@ void OpenStandardDescriptors() {
   if (fd >= 0) ::close(fd);
 }
 
-// Ends the log. Whoever does not read it has no say in when the process ends.
-int Leaving(int code) {
+// Ends the log and returns the exit code. When the log is not read, it ends the process itself.
+int EndLog(int code) {
   if (!log::Close(std::chrono::milliseconds(500))) std::_Exit(code);
   return code;
 }
@@ -56,7 +51,8 @@ int Leaving(int code) {
 
 int Main(int argc, char** argv) {
   OpenStandardDescriptors();
-  const auto parsed = ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), FromProcess);
+  const auto parsed =
+      ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), EnvironmentOfProcess());
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
     (leave->code == 0 ? std::cout : std::cerr << "postcall-dispatcher: ")
         << leave->text << (leave->text.ends_with('\n') ? "" : "\n") << std::flush;
@@ -65,10 +61,10 @@ int Main(int argc, char** argv) {
   const Invocation& invocation = std::get<Invocation>(parsed);
   log::Configure(invocation.options.log_level, invocation.options.log_format);
   try {
-    return Leaving(RunIt(invocation));
+    return EndLog(RunIt(invocation));
   } catch (const std::exception& error) {
     log::Error("the command failed", {{"error", error.what()}});
-    return Leaving(kFailed);
+    return EndLog(kFailed);
   }
 }
 

@@ -1,5 +1,5 @@
 // The program's commands, one file each (CONTRACT §5). Main thread. Each returns the process's exit code: 0
-// done, 1 failed, having said why on standard error.
+// done, 1 failed, 2 bad configuration; standard error says why.
 #pragma once
 
 #include "dispatcher/cli/options.h"

@@ -1,5 +1,4 @@
-// Reads the TOML file of --config: keys with strings, numbers, booleans and arrays of them, no tables. A
-// reader of our own, since CLI11's cuts a quoted value at its first '#', and a password may hold one. Main
+// Reads the TOML file of --config: keys with strings, numbers, booleans and arrays of them, no tables. Main
 // thread.
 #pragma once
 
@@ -13,12 +12,14 @@ namespace postcall::cli {
 
 struct ConfigEntry {
   std::string key;
-  std::vector<std::string> values;  // one unless `array`; numbers without the underscores that TOML allows
+  // One unless `array`. A number is written without underscores, a whole number in decimal.
+  std::vector<std::string> values;
   bool array = false;
   int line = 0;
 };
 
-// The error names the line and the mend, and quotes no value. A key that comes twice is an error.
+// The entries in the order of the file. The error names the line and what to do. It never quotes a value,
+// which may be a password.
 Result<std::vector<ConfigEntry>> ParseConfig(std::string_view toml);
 
 }  // namespace postcall::cli

@@ -1,5 +1,6 @@
-// `migrate`: brings the database to this version, or tells with --status what it has (CONTRACT §5). Main
-// thread.
+// `migrate`: brings the database to this version, or with --status prints which version it has (CONTRACT §5).
+// Main thread.
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <string>
@@ -30,14 +31,16 @@ std::string_view ToWord(store::MigrationState state) {
   return "";
 }
 
-int PrintStatus(const store::DatabaseOptions& database) {
+// The exit code says failed while a migration is pending, so that a script can wait for it.
+int PrintStatus(const postgres::DatabaseOptions& database) {
   const store::DatabaseStatus status = store::ReadDatabaseStatus(database);
   std::cout << "postcall-dispatcher " POSTCALL_VERSION "\n";
   if (status.schema.empty()) {
-    std::cout << "the database was never migrated\n";
+    std::cout << "the database has never been migrated\n";
   } else {
     std::cout << "schema: " << status.schema << "\n"
               << "source tables: " << (status.own_tables ? "the platform's own" : "the dispatcher's") << "\n"
+              << "version: " << status.version << "\n"
               << "compatibility: " << status.compatibility << "\n";
   }
   for (const store::MigrationStatus& migration : status.migrations) {
@@ -45,24 +48,31 @@ int PrintStatus(const store::DatabaseOptions& database) {
               << ToWord(migration.state) << (migration.applied_at.empty() ? "" : " ") << migration.applied_at
               << "\n";
   }
+  for (const std::string& file : status.pending_definitions) std::cout << file << ": pending\n";
   std::cout.flush();
-  return kDone;
+  const bool is_pending = !status.pending_definitions.empty() ||
+                          std::ranges::any_of(status.migrations, [](const store::MigrationStatus& migration) {
+                            return migration.state == store::MigrationState::kPending;
+                          });
+  return is_pending ? kFailed : kDone;
 }
 
-int Migrate(const store::DatabaseOptions& database, bool own_tables) {
+int Migrate(const postgres::DatabaseOptions& database, bool own_tables) {
   const Result<store::Migrated> migrated = store::Migrate(database, {.own_tables = own_tables});
   if (!migrated) {
     log::Error("the database cannot be brought to this version", {{"reason", migrated.error()}});
     return kFailed;
   }
+  if (migrated->server_remark) log::Warning(*migrated->server_remark, {{"server", migrated->server}});
   for (const std::string& name : migrated->applied) log::Info("migration applied", {{"name", name}});
   for (const std::string& statement : migrated->left_to_others) {
-    log::Info("left to a role with more rights, for dispatchers and readers with few (deploy/SECURITY.md)",
-              {{"statement", statement}});
+    log::Info("a role with more rights must run this so that a role with few can run the dispatcher",
+              {{"statement", statement}, {"see", "deploy/SECURITY.md"}});
   }
   if (migrated->closes_schema) {
-    log::Warning("everybody may make objects in the dispatcher's schema, and so lead its functions astray",
-                 {{"mend", *migrated->closes_schema}});
+    log::Warning(
+        "every role may create objects in the dispatcher's schema and so change what its functions call",
+        {{"fix", *migrated->closes_schema}});
   }
   log::Info("the database is at this version", {{"version", POSTCALL_VERSION},
                                                 {"schema", migrated->schema},
@@ -74,13 +84,13 @@ int Migrate(const store::DatabaseOptions& database, bool own_tables) {
 }  // namespace
 
 int MigrateCommand(const Options& options) {
-  const store::DatabaseOptions database{options.database_url, "postcall-dispatcher migrate"};
+  const postgres::DatabaseOptions database{options.database_url, "postcall-dispatcher migrate"};
   try {
     return options.status ? PrintStatus(database) : Migrate(database, options.own_tables);
   } catch (const store::NeedsNewerBinary& error) {
     log::Error("the database does not fit", {{"reason", error.what()}});
     return kBadConfiguration;
-  } catch (const store::DatabaseError& error) {
+  } catch (const postgres::DatabaseError& error) {
     log::Error("the database cannot be used", {{"reason", error.what()}});
     return kFailed;
   }

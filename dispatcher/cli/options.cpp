@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dispatcher/cli/config_file.h"
+#include "dispatcher/cli/nearest_name.h"
 #include "dispatcher/cli/read_file.h"
 #include "dispatcher/cli/settings.h"
 
@@ -33,28 +34,27 @@ constexpr const char* kFooter =
     "Each option is also an environment variable (--log-level: POSTCALL_LOG_LEVEL) and a key of the "
     "TOML file\n(log-level = \"info\"). A flag beats the variable, the variable beats the file.";
 
-// Thrown inside this file only: the command line or the configuration is bad.
+// The command line or the configuration is bad. Thrown and caught in this file.
 struct Usage {
   std::string message;
 };
 
-// What was given for one setting, and where, in words that follow "it is … ".
+// The values given for one setting, and where they were given, as a phrase such as "in FILE, line 3".
 struct Given {
   std::vector<std::string> values;
   std::string where;
 };
 using GivenByName = std::map<std::string, Given, std::less<>>;
 
-// One line, whatever was typed.
+// Makes one line of the text: replaces control characters, which the user may have typed.
 std::string OneLine(std::string text) {
   std::ranges::replace_if(
       text, [](unsigned char c) { return std::iscntrl(c); }, '?');
   return text;
 }
 
-// The name in "--name=value": a value may be a secret under a misspelt name.
-// Without a value: it may be a URL with a password. A single dash has one letter, and all behind is its
-// value.
+// The option's name alone, because a value may be a secret or a URL with a password. After a single dash the
+// name is one letter, and the rest is the value.
 std::string NameOf(const std::string& argument) {
   return argument.starts_with("--") ? argument.substr(0, argument.find('=')) : argument.substr(0, 2);
 }
@@ -64,30 +64,60 @@ bool LooksLikeAName(const std::string& word) {
          std::ranges::all_of(word, [](unsigned char c) { return std::isalnum(c) || c == '-'; });
 }
 
-[[noreturn]] void RefuseRemaining(const std::vector<std::string>& remaining, const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  const std::string& first = remaining.front();
-  if (first.starts_with('-')) {
-    throw Usage{"unknown option " + NameOf(first) + "; see postcall-dispatcher " +
-                (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help"};
+bool Takes(Command command, const Setting& setting) {
+  return std::ranges::find(setting.commands, command) != setting.commands.end();
+}
+
+// The error for an option that the command does not have. `command` is null when the option is before the
+// command.
+std::string UnknownOption(const std::string& option, const CommandText* command) {
+  const std::string name = option.starts_with("--") ? option.substr(2) : "";
+  std::vector<std::string> names = command == nullptr ? std::vector<std::string>{"help", "version"}
+                                                      : std::vector<std::string>{"help", "config"};
+  std::string unknown = "unknown option " + option + "; ";
+  std::string advice =
+      "see postcall-dispatcher " + (command == nullptr ? "" : command->name + std::string(" ")) + "--help";
+  for (const Setting& setting : Settings()) {
+    const bool takes = command != nullptr && Takes(command->command, setting);
+    if (setting.name == name) {
+      const auto* const owner =
+          takes ? command : std::ranges::find_if(kCommands, [&](const CommandText& text) {
+            return Takes(text.command, setting);
+          });
+      const bool stands_before = command == nullptr || takes;
+      return unknown.append(stands_before ? "give it after " : "it belongs to ")
+          .append(owner->name)
+          .append(", ")
+          .append(advice);
+    }
+    if (takes) names.emplace_back(setting.name);
   }
-  if (chosen.empty()) {
-    // What is no name is not repeated: it may be a URL with a password.
+  if (const auto nearest = NearestName(name, names)) advice = "did you mean --" + *nearest + "?";
+  return unknown + advice;
+}
+
+[[noreturn]] void RefuseRemaining(const std::vector<std::string>& remaining, const CLI::App& app) {
+  const auto* const command =
+      std::ranges::find_if(kCommands, [&](const CommandText& text) { return app.got_subcommand(text.name); });
+  const bool is_chosen = command != kCommands.end();
+  const std::string& first = remaining.front();
+  if (first.starts_with('-')) throw Usage{UnknownOption(NameOf(first), is_chosen ? command : nullptr)};
+  if (!is_chosen) {
+    // A text that does not look like a name is not repeated, because it may be a URL with a password.
     throw Usage{"unknown command" + (LooksLikeAName(first) ? " " + first : "") +
                 "; give migrate or run, see postcall-dispatcher --help"};
   }
-  throw Usage{chosen.front()->get_name() +
-              " takes only options, and there is an argument beside them; see "
-              "postcall-dispatcher " +
-              chosen.front()->get_name() + " --help"};
+  throw Usage{std::string(command->name) +
+              " takes only options, but there is another argument; see postcall-dispatcher " + command->name +
+              " --help"};
 }
 
-// The command line: which command, and what its flags say.
+// The command line: the command and its flags.
 class Flags {
  public:
   Flags() : app_("Sends each completed call to its agent's webhook, once.", "postcall-dispatcher") {
     app_.set_version_flag("--version", "postcall-dispatcher " POSTCALL_VERSION);
-    app_.footer("postcall-dispatcher COMMAND --help tells the options of a command.");
+    app_.footer("postcall-dispatcher COMMAND --help shows the options of a command.");
     app_.get_formatter()->column_width(34);
     app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
     app_.get_formatter()->label("Subcommands", "Commands");
@@ -99,7 +129,7 @@ class Flags {
       sub->footer(kFooter);
       AddOption(*sub, "config", "FILE", "TOML file with further settings");
       for (const Setting& setting : Settings()) {
-        if (std::ranges::find(setting.commands, text.command) == setting.commands.end()) continue;
+        if (!Takes(text.command, setting)) continue;
         const std::string flag = "--" + std::string(setting.name);
         if (setting.kind == Setting::Kind::kSwitch) {
           sub->add_flag(flag)->description(std::string(setting.help));
@@ -110,10 +140,10 @@ class Flags {
     }
   }
 
-  // Throws Usage, and CLI's own for help and version.
+  // Throws Usage, and CLI11's own exceptions for help and version.
   Command Parse(std::vector<std::string> arguments) {
     for (const std::string& argument : arguments) {
-      // CLI11 would take the next argument for the value.
+      // CLI11 would use the next argument as the value.
       if (argument.starts_with("--") && argument.find('=') == argument.size() - 1) {
         throw Usage{argument + " has no value; give one, or leave the option out"};
       }
@@ -167,6 +197,17 @@ std::vector<std::string> SplitAtCommas(const std::string& text) {
   return parts;
 }
 
+std::string UnknownKey(const std::string& key, const std::string& where) {
+  std::vector<std::string> names;
+  for (const Setting& setting : Settings()) {
+    if (!setting.only_flag) names.emplace_back(setting.name);
+  }
+  const std::optional<std::string> nearest = NearestName(key, names);
+  return "unknown key " + key + " " + where +
+         (nearest ? "; did you mean " + *nearest + "?"
+                  : "; keys are the options of postcall-dispatcher run --help without the dashes in front");
+}
+
 GivenByName ReadConfig(const std::string& path) {
   const Result<std::string> text = ReadFile(path);
   if (!text) throw Usage{"--config " + path + " cannot be read: " + text.error() + "; give a TOML file"};
@@ -178,10 +219,7 @@ GivenByName ReadConfig(const std::string& path) {
     const std::string where = "in " + path + ", line " + std::to_string(entry.line);
     const auto setting = std::ranges::find_if(
         Settings(), [&](const Setting& known) { return known.name == entry.key && !known.only_flag; });
-    if (setting == Settings().end()) {
-      throw Usage{"unknown key " + entry.key + " " + where +
-                  "; keys are the options of postcall-dispatcher run --help without the dashes in front"};
-    }
+    if (setting == Settings().end()) throw Usage{UnknownKey(entry.key, where)};
     if (entry.array && setting->kind != Setting::Kind::kRepeatable) {
       throw Usage{"--" + entry.key + " takes one value; " + where + " it is an array"};
     }
@@ -190,17 +228,17 @@ GivenByName ReadConfig(const std::string& path) {
   return given;
 }
 
-// None where nothing but the default is left.
+// No value when the setting is given nowhere, so that the default holds.
 std::optional<Given> Find(const Setting& setting, const Flags& flags, const Environment& environment,
                           const GivenByName& file) {
   if (auto values = flags.ValuesOf(setting.name)) {
-    // The last one counts, so that a wrapper's own arguments can be overridden.
+    // The last one counts, so that the user of a wrapper script can override the script's arguments.
     if (setting.kind != Setting::Kind::kRepeatable) values->erase(values->begin(), values->end() - 1);
     return Given{*std::move(values), ""};
   }
   if (setting.only_flag) return std::nullopt;
   const std::string variable = VariableOf(setting.name);
-  if (const auto value = environment(variable); value && !value->empty()) {
+  if (const auto value = ValueOf(environment, variable)) {
     if (setting.kind == Setting::Kind::kRepeatable) return Given{SplitAtCommas(*value), "in " + variable};
     return Given{{*value}, "in " + variable};
   }
@@ -238,22 +276,29 @@ std::variant<Invocation, Leave> ParseCommandLine(const std::vector<std::string>&
   Flags flags;
   try {
     Invocation invocation{flags.Parse(arguments), {}};
+    if (const auto fault = FaultOfVariables(environment)) throw Usage{*fault};
     GivenByName file;
     if (const auto path = flags.ValuesOf("config")) {
       file = ReadConfig(path->back());
-    } else if (const auto variable = environment("POSTCALL_CONFIG"); variable && !variable->empty()) {
-      file = ReadConfig(*variable);
+    } else if (const auto named = ValueOf(environment, VariableOf("config"))) {
+      file = ReadConfig(*named);
     }
     for (const Setting& setting : Settings()) {
-      if (std::ranges::find(setting.commands, invocation.command) == setting.commands.end()) continue;
+      if (!Takes(invocation.command, setting)) continue;
       if (const auto given = Find(setting, flags, environment, file))
         Apply(setting, *given, invocation.options);
     }
     const Options& options = invocation.options;
-    // In the environment or the file it may be meant for `migrate`.
+    // Only the flag is checked: in the environment or the file the setting may be meant for `migrate`.
     if (invocation.command == Command::kRun && flags.ValuesOf("own-tables") && options.own_tables &&
         !options.migrate) {
       throw Usage{"--own-tables of run does nothing without --migrate; give both, or neither"};
+    }
+    // The log cannot be reconciled with a ledger that is kept for a shorter time.
+    if (options.ledger_days < options.retention_days) {
+      throw Usage{"--ledger-days is " + std::to_string(options.ledger_days) +
+                  " and must not be below --retention-days, which is " +
+                  std::to_string(options.retention_days) + "; raise the first, or lower the second"};
     }
     if (invocation.options.instance.empty()) invocation.options.instance = HostName();
     return invocation;
@@ -263,7 +308,7 @@ std::variant<Invocation, Leave> ParseCommandLine(const std::vector<std::string>&
     return Leave{kDone, std::string(version.what()) + "\n"};
   } catch (const CLI::ArgumentMismatch& mismatch) {
     const std::string text = mismatch.what();  // "--max-in-flight: 1 required N missing"
-    return Leave{kBadUsage, OneLine(text.substr(0, text.find(':'))) + " needs a value; give one behind it"};
+    return Leave{kBadUsage, OneLine(text.substr(0, text.find(':'))) + " needs a value; give one after it"};
   } catch (const CLI::ParseError& error) {
     return Leave{kBadUsage, OneLine(error.what()) + "; see postcall-dispatcher --help"};
   } catch (const Usage& usage) {

@@ -4,20 +4,20 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/log.h"
+#include "dispatcher/cli/environment.h"
 #include "dispatcher/egress/cidr.h"
 
 namespace postcall::cli {
 
 struct Options {
-  std::string
-      database_url;  // empty: libpq's own variables and defaults. Never print it: it may hold a password
+  // Empty: libpq's own variables and defaults. Never print it: it may contain a password.
+  std::string database_url;
   int max_in_flight = 2000;
   int max_in_flight_per_agent = 50;
   int max_in_flight_per_endpoint = 200;
@@ -27,11 +27,12 @@ struct Options {
   std::chrono::milliseconds timeout{10'000};
   std::vector<egress::Cidr> egress_allow;
   std::vector<egress::Cidr> egress_deny;
-  std::string ca_file;  // can be read; empty: the system's bundle
+  std::string ca_file;  // a file that can be read; empty: the system's bundle
   std::string admin_listen = "127.0.0.1:9464";
-  std::optional<std::string> admin_token;  // what --admin-token-file holds
+  std::optional<std::string> admin_token;  // from --admin-token-file
   std::string instance;                    // the host name unless given
   int retention_days = 30;
+  int ledger_days = 400;  // not below retention_days
   std::int64_t response_body_bytes = 4096;
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
@@ -39,12 +40,11 @@ struct Options {
   bool migrate = false;     // run --migrate
   bool own_tables = false;  // migrate --own-tables, run --migrate --own-tables
   bool status = false;      // migrate --status
+
+  friend bool operator==(const Options&, const Options&) = default;
 };
 
 enum class Command { kMigrate, kRun };
-
-// The value of an environment variable; none when it is not set. Set but empty counts as not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 // A command was given and its settings are good.
 struct Invocation {
@@ -52,8 +52,8 @@ struct Invocation {
   Options options;
 };
 
-// There is nothing to run: help or the version was asked for (code 0, text for standard output), or the usage
-// or the configuration is bad (code 2, one line for standard error that names the option and the mend).
+// There is nothing to run. Either help or the version was asked for (code 0, text for standard output), or
+// the usage or the configuration is bad (code 2, one line for standard error with the option and what to do).
 struct Leave {
   int code;
   std::string text;

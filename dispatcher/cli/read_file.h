@@ -7,7 +7,8 @@
 
 namespace postcall::cli {
 
-// The whole file, at most 16 MiB of it. The error is the system's reason: "No such file or directory".
+// The whole file; an error when it is larger than 16 MiB. The error is the system's reason, such as "No such
+// file or directory".
 Result<std::string> ReadFile(const std::string& path);
 
 }  // namespace postcall::cli

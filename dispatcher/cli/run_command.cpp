@@ -1,4 +1,4 @@
-// `run`: the service, from start to drain (CONTRACT §5). Main thread: sets everything up, then waits for a
+// `run`: the service, from start to drain (CONTRACT §5). The main thread sets everything up, then waits for a
 // signal.
 #include <libpq-fe.h>
 #include <sys/resource.h>
@@ -12,12 +12,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/log.h"
 #include "dispatcher/admin/admin_server.h"
 #include "dispatcher/cli/commands.h"
+#include "dispatcher/cli/start_line.h"
 #include "dispatcher/dispatch/dispatcher.h"
+#include "dispatcher/postgres/sqlstate.h"
+#include "dispatcher/store/database_facts.h"
 #include "dispatcher/store/database_fit.h"
 
 namespace postcall::cli {
@@ -32,10 +36,10 @@ constexpr int kBadConfiguration = 2;
 
 constexpr auto kStuckAfter = std::chrono::seconds(30);  // CONTRACT §8, /healthz
 
-// So long whoever reads standard error has for the outcomes that only it can still take.
+// At the end, outcomes that are not in the database are printed to standard error; its reader has this time.
 constexpr auto kPrintWithin = std::chrono::milliseconds(500);
 
-// A terminal that is closed (SIGHUP) is one, unless nohup had it ignored.
+// SIGHUP (the terminal was closed) is one of them, unless it is ignored, as nohup does.
 std::vector<int> StopSignals() {
   std::vector<int> signals = {SIGTERM, SIGINT};
   struct sigaction hangup {};
@@ -44,13 +48,13 @@ std::vector<int> StopSignals() {
   return signals;
 }
 
-// Before the service starts nothing is in flight. By a handler, for the first process of a container is
-// spared what a signal does without one.
+// Before the service starts nothing is in flight, so the process can end at once. It needs a handler: without
+// one, a signal does nothing to the first process of a container.
 void LeaveAtOnceAt(const std::vector<int>& signals) {
   for (const int signal : signals) std::signal(signal, [](int) { std::_Exit(0); });
 }
 
-// From now on they reach only the thread that waits for them; threads inherit the mask.
+// From now on these signals reach only the thread that waits for them, because new threads inherit the mask.
 sigset_t Block(const std::vector<int>& signals) {
   sigset_t blocked;
   sigemptyset(&blocked);
@@ -59,12 +63,12 @@ sigset_t Block(const std::vector<int>& signals) {
   return blocked;
 }
 
-// Signals that end a process and mean nothing here do not end deliveries.
+// These signals have no meaning here. By default they would end the process, and its deliveries with it.
 void IgnoreOtherSignals() {
   for (const int meaningless : {SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(meaningless, SIG_IGN);
 }
 
-// The process may have as many descriptors as the system lets it.
+// Raises the limit of open descriptors as far as the system allows, and returns it.
 std::int64_t RaiseDescriptorLimit() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -89,10 +93,11 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   made.http.ca_file = options.ca_file;
   made.egress = egress::Policy(options.egress_allow, options.egress_deny);
   made.retention_days = options.retention_days;
+  made.ledger_days = options.ledger_days;
 
   const std::int64_t descriptors =
       RaiseDescriptorLimit() - kOtherDescriptors - kDescriptorsPerNetworkThread * options.network_threads;
-  // One more for each: the connection stays open after its POST, to be used again.
+  // One more per POST: its connection stays open afterwards, so that it can be used again.
   const std::int64_t per_post = static_cast<std::int64_t>(http::kDescriptorsPerPost) + 1;
   const std::int64_t fitting = std::max<std::int64_t>(1, descriptors / per_post);
   made.limits.in_flight = static_cast<int>(std::min<std::int64_t>(fitting, made.limits.in_flight));
@@ -103,8 +108,8 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   return made;
 }
 
-// The outcome of a delivery that the database was not there to take: the last place to say it is standard
-// error.
+// Prints an outcome that could not be recorded, because the database is away. Standard error is the only
+// place left.
 bool PrintUnrecorded(const store::Finished& finished, SteadyTime by) {
   nlohmann::ordered_json line;
   line["event"] = "unrecorded outcome";
@@ -124,7 +129,7 @@ bool PrintUnrecorded(const store::Finished& finished, SteadyTime by) {
 admin::Health HealthOf(const dispatch::Dispatcher& dispatcher) {
   const std::vector<std::string> stuck = dispatcher.StuckSince(Steady::now() - kStuckAfter);
   if (stuck.empty()) return {};
-  std::string reason = "threads that have not turned for 30 s:";
+  std::string reason = "threads without progress for 30 s:";
   for (const std::string& name : stuck) reason += " " + name;
   return {false, reason};
 }
@@ -139,26 +144,34 @@ admin::Probes ProbesOf(dispatch::Dispatcher& dispatcher, metrics::Metrics& metri
       .health = [&] { return HealthOf(dispatcher); },
       .ready =
           [&] {
-            const dispatch::DatabaseStatus status = dispatcher.readiness();
-            return admin::Readiness{status.connected, status.reason};
+            const std::optional<std::string> why_not = dispatcher.WhyNotReady();
+            return admin::Readiness{!why_not, why_not.value_or("")};
           },
   };
 }
 
-// A database that answers and does not fit is told at once. One that is away is waited for, as at any later
-// time.
-std::optional<std::string> FaultNow(const std::string& database_url) {
+// What the database says before the service starts.
+struct FirstLook {
+  std::optional<std::string> fault;
+  std::optional<store::DatabaseFacts> facts;  // no value: it is away
+};
+
+// A database that does not fit is a fault that ends the start. For a database that is away the service waits,
+// as it does later.
+FirstLook LookAt(const std::string& database_url) {
   try {
-    store::Session session({database_url, "postcall-dispatcher"});
-    return store::FaultOfDatabase(session);
-  } catch (const store::Unavailable&) {
-    return std::nullopt;
-  } catch (const store::Refused& refused) {
-    const bool lacks_rights = refused.sqlstate() == "42501";
-    return refused.what() + std::string(lacks_rights
-                                            ? ": run `SELECT webhook_grant_roles()` as the owner and "
-                                              "make this role a member of postcall_service"
-                                            : "; use another database, or mend this one");
+    postgres::Session session({database_url, "postcall-dispatcher"});
+    if (auto fault = store::FaultOfDatabase(session)) return {std::move(fault), std::nullopt};
+    return {std::nullopt, store::ReadDatabaseFacts(session)};
+  } catch (const postgres::Unavailable&) {
+    return {};
+  } catch (const postgres::Refused& refused) {
+    const bool lacks_rights = postgres::IsInsufficientPrivilege(refused.sqlstate());
+    return {
+        refused.what() + std::string(lacks_rights ? ": run `SELECT webhook_grant_roles()` as the owner and "
+                                                    "make this role a member of postcall_service"
+                                                  : "; use another database, or correct this one"),
+        std::nullopt};
   }
 }
 
@@ -179,8 +192,9 @@ int RunCommand(const Options& options) {
     if (const int code = MigrateCommand(options); code != 0) return code;
   }
 
-  if (const std::optional<std::string> fault = FaultNow(options.database_url)) {
-    std::cerr << "postcall-dispatcher: " << *fault << '\n';
+  const FirstLook look = LookAt(options.database_url);
+  if (look.fault) {
+    std::cerr << "postcall-dispatcher: " << *look.fault << '\n';
     return kBadConfiguration;
   }
 
@@ -195,17 +209,18 @@ int RunCommand(const Options& options) {
     admin = std::make_unique<admin::AdminServer>(
         admin::AdminOptions{.listen = options.admin_listen, .token = options.admin_token},
         ProbesOf(*dispatcher, metrics));
-  } catch (const std::runtime_error& error) {  // a file, an address: what a setting names cannot be had
+  } catch (const std::runtime_error& error) {  // a setting names a file or an address that cannot be used
     std::cerr << "postcall-dispatcher: " << error.what() << '\n';
     return kBadConfiguration;
   }
   if (made.limits.in_flight < options.max_in_flight) {
     log::Warning(
-        "--max-in-flight is lowered to what the limit of open files allows; raise that limit (ulimit -n)",
+        "--max-in-flight is lowered because of the limit of open files; raise that limit (ulimit -n)",
         {{"wanted", options.max_in_flight}, {"now", made.limits.in_flight}});
   }
+  if (look.facts && look.facts->remark) log::Warning(*look.facts->remark, {{"server", look.facts->server}});
+  LogStart(options, made, admin->address(), look.facts);
   dispatcher->Start();
-  log::Info("started", {{"version", POSTCALL_VERSION}, {"instance", options.instance}});
 
   int signal = 0;
   sigwait(&signals, &signal);

@@ -5,11 +5,11 @@
 #include <initializer_list>
 #include <utility>
 
+#include "common/utf8.h"
 #include "dispatcher/admin/listen_address.h"
 #include "dispatcher/cli/read_file.h"
 #include "dispatcher/cli/values.h"
-#include "dispatcher/store/database.h"
-#include "schema/utf8.h"
+#include "dispatcher/postgres/database.h"
 
 namespace postcall::cli {
 namespace {
@@ -45,7 +45,7 @@ Fault SetRanges(Options& options, const Values& values) {
   (options.*kField).clear();
   for (const std::string& value : values) {
     const Result<egress::Cidr> range = egress::ParseCidr(value);
-    if (!range) return "must be ranges as 10.0.0.0/8 or 2001:db8::/32, one range each: " + range.error();
+    if (!range) return "must be ranges such as 10.0.0.0/8 or 2001:db8::/32, one per value: " + range.error();
     (options.*kField).push_back(*range);
   }
   return std::nullopt;
@@ -66,7 +66,7 @@ Fault SetWord(const std::string& text, Word& field,
 }
 
 Fault SetDatabaseUrl(Options& options, const Values& values) {
-  if (const Fault fault = store::FaultOfDatabaseUrl(values.front())) return "cannot be used: " + *fault;
+  if (const Fault fault = postgres::FaultOfDatabaseUrl(values.front())) return "cannot be used: " + *fault;
   options.database_url = values.front();
   return std::nullopt;
 }
@@ -83,7 +83,7 @@ Fault SetCaFile(Options& options, const Values& values) {
   const Result<std::string> bundle = ReadFile(values.front());
   if (!bundle) return "must be a file of PEM certificates that can be read: " + bundle.error();
   if (bundle->find("-----BEGIN ") == std::string::npos)
-    return "must be a file of PEM certificates and has none";
+    return "must be a file of PEM certificates, but has none";
   options.ca_file = values.front();
   return std::nullopt;
 }
@@ -100,9 +100,9 @@ Fault SetAdminTokenFile(Options& options, const Values& values) {
   if (!text) return "must be a file that can be read: " + text.error();
   std::string token = text->substr(0, text->find('\n'));
   if (token.ends_with('\r')) token.pop_back();
-  if (token.empty()) return "must be a file whose first line is the token, and that line is empty";
+  if (token.empty()) return "must be a file whose first line is the token, but that line is empty";
   if (!std::ranges::all_of(token, [](unsigned char c) { return std::isgraph(c); })) {
-    return "must hold a token of visible ASCII characters without blanks";
+    return "must contain a token of visible ASCII characters without spaces";
   }
   options.admin_token = std::move(token);
   return std::nullopt;
@@ -145,15 +145,16 @@ std::vector<Setting> MakeSettings() {
        SetSwitch<&Options::migrate>},
       {"own-tables", "", "the platform has its own tables and defines the source views", Kind::kSwitch, every,
        false, SetSwitch<&Options::own_tables>},
-      {"status", "", "print the versions of the database and change nothing", Kind::kSwitch, migrate, true,
-       SetSwitch<&Options::status>},
+      {"status", "",
+       "print the versions of the database, change nothing; exit 1 while a migration is pending",
+       Kind::kSwitch, migrate, true, SetSwitch<&Options::status>},
       {"max-in-flight", "N", "concurrent POSTs of this instance (default 2000)", Kind::kValue, run, false,
        SetWhole<&Options::max_in_flight, 1, 100'000>},
       {"max-in-flight-per-agent", "N", "concurrent POSTs for one agent (default 50)", Kind::kValue, run,
        false, SetWhole<&Options::max_in_flight_per_agent, 1, 100'000>},
       {"max-in-flight-per-endpoint", "N", "concurrent POSTs to one scheme, host and port (default 200)",
        Kind::kValue, run, false, SetWhole<&Options::max_in_flight_per_endpoint, 1, 100'000>},
-      {"slow-share", "SHARE", "part of the slots that slow agents may hold together, 0 to 1 (default 0.25)",
+      {"slow-share", "SHARE", "share of the slots that slow agents may use together, 0 to 1 (default 0.25)",
        Kind::kValue, run, false, SetSlowShare},
       {"max-body-memory", "SIZE", "bodies held in memory at once (default 512MiB)", Kind::kValue, run, false,
        SetBytes<&Options::max_body_memory, kMiB, kTiB>},
@@ -162,27 +163,30 @@ std::vector<Setting> MakeSettings() {
       {"timeout-ms", "MS", "limit of one delivery, 1 to 10000 (default 10000)", Kind::kValue, run, false,
        SetTimeout},
       {"egress-allow", "CIDR",
-       "addresses that may be reached though they are not public; repeatable; commas in the variable",
+       "addresses that may be reached although they are not public; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_allow>},
       {"egress-deny", "CIDR",
-       "addresses that may not be reached, beats --egress-allow; repeatable; commas in the variable",
+       "addresses that may not be reached; beats --egress-allow; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_deny>},
       {"ca-file", "FILE", "PEM bundle of trusted certificates (default: the system's)", Kind::kValue, run,
        false, SetCaFile},
       {"admin-listen", "HOST:PORT", "where /metrics, /healthz and /readyz are (default 127.0.0.1:9464)",
        Kind::kValue, run, false, SetAdminListen},
-      {"admin-token-file", "FILE", "token for the operator's page on other addresses than loopback",
+      {"admin-token-file", "FILE", "token for the operator's page on addresses other than loopback",
        Kind::kValue, run, false, SetAdminTokenFile},
-      {"instance", "LABEL", "this instance in the delivery log (default: the host name)", Kind::kValue, run,
-       false, SetInstance},
-      // The ledger of what was enqueued is kept 400 days; a longer log could not be reconciled with it.
-      {"retention-days", "DAYS", "the delivery log is kept this long, 1 to 400 (default 30)", Kind::kValue,
-       run, false, SetWhole<&Options::retention_days, 1, 400>},
-      {"response-body-bytes", "SIZE", "kept of each response in the log, 0 to 64KiB (default 4096)",
+      {"instance", "LABEL", "name of this instance in the delivery log (default: the host name)",
+       Kind::kValue, run, false, SetInstance},
+      {"retention-days", "DAYS", "the delivery log is kept this long, 1 to 3650 (default 30)", Kind::kValue,
+       run, false, SetWhole<&Options::retention_days, 1, 3650>},
+      {"ledger-days", "DAYS",
+       "the ledger and the declined calls are kept this long, 1 to 3650 (default 400); not below "
+       "--retention-days",
+       Kind::kValue, run, false, SetWhole<&Options::ledger_days, 1, 3650>},
+      {"response-body-bytes", "SIZE", "bytes of each response kept in the log, 0 to 64KiB (default 4096)",
        Kind::kValue, run, false, SetBytes<&Options::response_body_bytes, 0, 64 * kKiB>},
       {"log-level", "LEVEL", "debug, info, warning or error (default info)", Kind::kValue, every, false,
        SetLogLevel},
-      {"log-format", "FORMAT", "text or json, one line an event, on standard error (default text)",
+      {"log-format", "FORMAT", "text or json, one line per event, on standard error (default text)",
        Kind::kValue, every, false, SetLogFormat},
   };
 }
@@ -195,7 +199,7 @@ std::span<const Setting> Settings() {
 }
 
 std::string VariableOf(std::string_view name) {
-  std::string variable = "POSTCALL_";
+  std::string variable(kVariablePrefix);
   for (const char c : name) {
     variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }

@@ -62,7 +62,7 @@ Result<std::int64_t> ParseBytes(std::string_view text, std::int64_t least, std::
     return number * factor;
   }
   return Error{"must be a size from " + InWords(least) + " to " + InWords(most) +
-               ", as 4096, 64KiB, 512MiB or 2GiB"};
+               ", such as 4096, 64KiB, 512MiB or 2GiB"};
 }
 
 Result<bool> ParseSwitch(std::string_view text) {

@@ -1,14 +1,17 @@
 #include "dispatcher/dispatch/admission.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace postcall::dispatch {
 
 Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   NoteOverdue(now);
   ForgetIdle(now);
   Room room;
+  room.freed = freed_;
   if (now < paused_until_) return room;
   room.slots = std::max(0, limits_.in_flight - in_flight_);
   room.body_bytes = limits_.body_bytes - bytes_;
@@ -25,7 +28,7 @@ Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
         allowed = std::min(allowed, limits_.per_endpoint - endpoint->second.in_flight);
       } else {
         allowed = 0;
-        agent.last_seen = now;  // or it would be forgotten while it waits, and claimed in vain again
+        agent.last_seen = now;  // or it is forgotten while it waits, and picked again for nothing
       }
     }
     if (allowed < per_agent) room.exceptions.emplace_back(id, std::max(0, allowed));
@@ -33,89 +36,110 @@ Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
   return room;
 }
 
-bool Admission::TryAdmit(const AgentId& agent_id, const std::string& endpoint_key, SteadyTime now,
-                         Ticket& ticket) {
-  const std::lock_guard lock(mutex_);
-  if (now < paused_until_ || in_flight_ >= limits_.in_flight) return false;
+std::optional<Slot> Admission::TryAdmit(const AgentId& agent_id, const std::string& endpoint_key,
+                                        SteadyTime now) {
+  const MutexLock lock(mutex_);
+  if (now < paused_until_ || in_flight_ >= limits_.in_flight) return std::nullopt;
 
   const auto agent = agents_.try_emplace(agent_id).first;
   const auto endpoint = endpoints_.try_emplace(endpoint_key).first;
   // Noted even when refused: the next claim steps over agents whose endpoint is full.
   agent->second.endpoint = endpoint_key;
   agent->second.last_seen = now;
-  if (agent->second.in_flight >= limits_.per_agent) return false;
-  if (agent->second.slow && slow_in_flight_ >= SlowLimit()) return false;
-  if (!HasRoom(endpoint->second, now)) return false;
+  if (agent->second.in_flight >= limits_.per_agent) return std::nullopt;
+  if (agent->second.slow && slow_in_flight_ >= SlowLimit()) return std::nullopt;
+  if (!HasRoom(endpoint->second, now)) return std::nullopt;
 
   ++in_flight_;
   ++agent->second.in_flight;
   if (agent->second.slow) ++slow_in_flight_;
   ++endpoint->second.in_flight;
-  ticket = recent_.insert(recent_.end(), Slot{agent, endpoint, now});
-  return true;
+  return Slot(*this, recent_.insert(recent_.end(), Held{agent, endpoint, now}));
 }
 
 bool Admission::TryHoldBody(Ticket ticket, std::int64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (bytes_ > 0 && bytes_ + bytes > limits_.body_bytes) return false;
   bytes_ += bytes;
   ticket->bytes = bytes;
   return true;
 }
 
-void Admission::Release(Ticket ticket, bool counts, SteadyTime now) {
-  const std::lock_guard lock(mutex_);
+void Admission::Release(Ticket ticket, std::optional<SteadyTime> over_at) {
+  const MutexLock lock(mutex_);
   Agent& agent = ticket->agent->second;
   const bool overdue = ticket->overdue;
   --in_flight_;
   bytes_ -= ticket->bytes;
   --agent.in_flight;
   if (agent.slow) --slow_in_flight_;
-  agent.last_seen = now;
   --ticket->endpoint->second.in_flight;
 
-  const bool fast = now - ticket->since < kSlowAfter;
   if (overdue) --agent.overdue;
-  if (counts) {
-    if (fast) {
+  if (over_at) {
+    agent.last_seen = *over_at;
+    if (*over_at - ticket->since < kSlowAfter) {
       if (agent.slow && agent.overdue == 0 && ++agent.fast_in_a_row >= kFastToRecover) SetSlow(agent, false);
     } else {
       SetSlow(agent, true);
       agent.fast_in_a_row = 0;
     }
   }
+  // Slots without a body are those that a claim tried and gives up by itself: it knows.
+  const bool was_a_delivery = ticket->bytes > 0;
   (overdue ? overdue_ : recent_).erase(ticket);
-  if (in_flight_ == 0) empty_.notify_all();
+  if (in_flight_ == 0) empty_.NotifyAll();
+  if (was_a_delivery) {
+    ++freed_;
+    WakeIfFreed();
+  }
+}
+
+void Admission::WakeAt(std::optional<std::int64_t> freed) {
+  const MutexLock lock(mutex_);
+  wake_at_ = freed;
+  WakeIfFreed();
+}
+
+void Admission::SetWaker(UniqueFunction<void()> waker) {
+  const MutexLock lock(mutex_);
+  waker_ = std::move(waker);
+}
+
+void Admission::WakeIfFreed() {
+  if (!wake_at_ || freed_ < *wake_at_) return;
+  wake_at_.reset();
+  if (waker_) waker_();
 }
 
 void Admission::PauseAll(SteadyTime until) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   paused_until_ = std::max(paused_until_, until);
 }
 
 void Admission::PauseEndpoint(const std::string& endpoint, SteadyTime until) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   SteadyTime& paused_until = endpoints_[endpoint].paused_until;
   paused_until = std::max(paused_until, until);
 }
 
 void Admission::WaitUntilEmpty(SteadyTime deadline) const {
-  std::unique_lock lock(mutex_);
-  empty_.wait_until(lock, deadline, [this] { return in_flight_ == 0; });
+  MutexLock lock(mutex_);
+  while (in_flight_ > 0 && Steady::now() < deadline) empty_.WaitUntil(lock, deadline);
 }
 
 int Admission::in_flight() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return in_flight_;
 }
 
 std::size_t Admission::agents() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return agents_.size();
 }
 
 int Admission::slow_in_flight() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return slow_in_flight_;
 }
 
@@ -150,9 +174,11 @@ void Admission::SetSlow(Agent& agent, bool slow) {
 void Admission::ForgetIdle(SteadyTime now) {
   if (now - forgot_at_ < std::chrono::seconds(1)) return;
   forgot_at_ = now;
-  std::erase_if(agents_, [&](const auto& entry) {
-    return entry.second.in_flight == 0 && now - entry.second.last_seen >= kSlowMemory;
-  });
+  // An agent is seen while it holds a slot, whenever and however it gives that up.
+  for (auto agent = agents_.begin(); agent != agents_.end();) {
+    if (agent->second.in_flight > 0) agent->second.last_seen = now;
+    agent = now - agent->second.last_seen >= kSlowMemory ? agents_.erase(agent) : std::next(agent);
+  }
   std::erase_if(endpoints_, [&](const auto& entry) {
     return entry.second.in_flight == 0 && now >= entry.second.paused_until;
   });

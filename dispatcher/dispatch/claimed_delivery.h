@@ -1,5 +1,6 @@
-// A delivery between its claim and its record: the row's key, what is to be sent, and the slot that it holds.
-// Owned by one thread at a time; handed on by unique_ptr.
+// A delivery between its claim and its record: the row, what is to be sent, and the slot that it holds.
+// One owner at a time; handed on by unique_ptr. When it is destroyed, its slot is free and its row is not
+// held any more.
 #pragma once
 
 #include <memory>
@@ -9,6 +10,8 @@
 
 #include "common/clock.h"
 #include "dispatcher/dispatch/admission.h"
+#include "dispatcher/dispatch/held_deliveries.h"
+#include "dispatcher/store/claim.h"
 #include "schema/agent_settings.h"
 #include "schema/delivery.h"
 
@@ -23,24 +26,44 @@ struct Destination {
 };
 
 struct ClaimedDelivery {
-  DeliveryKey key;
-  CallId call_id;
-  AgentId agent_id;
-  Cause cause = Cause::kCompletion;
-  DatabaseTime due_at;
-  int returns = 0;  // how often this machine has given it back
+  store::PickedRow row;
+  DeliveryKey key;  // complete when the claim is committed
 
   std::shared_ptr<const Destination> destination;  // has a target
   std::string body;
   std::vector<Header> signature;  // made when it is first handed to the network; none without a secret
-  Admission::Ticket slot;
+  Slot slot;
+  HeldRow held;
 
-  ClockAnchor claimed;  // claimed_at by the database, and a steady moment that is not after it
-  SteadyTime
-      fence;  // the steady moment since which the row is known to be ours: the claim's or a confirmation's
+  ClockAnchor claimed;     // claimed_at by the database, and a steady moment that is not after it
+  SteadyTime owned_since;  // when the row was last known to be ours, by its claim or a confirmation
   bool confirmed = false;  // by a confirmation since the claim
+
+  // A send later than this after its claim first confirms that the row is still ours (CONTRACT §4).
+  static constexpr Steady::duration kOwnedFor = std::chrono::seconds(10);
+  // A delivery that reaches the network later than this after its claim is confirmed first, once: otherwise
+  // too little of kOwnedFor might be left to connect in.
+  static constexpr Steady::duration kFreshFor = std::chrono::seconds(1);
+
+  // How often this machine may requeue a delivery before it ends as `not_sent` (CONTRACT §2).
+  static constexpr int kMaxRequeues = 20;
+  bool MayBeRequeued() const { return row.requeues < kMaxRequeues; }
+
+  // The row is ours by this claim.
+  void Own(const store::Claimed& by) {
+    key = {.id = row.id, .claimed_at = by.anchor.at, .claim_id = by.claim_id};
+    claimed = by.anchor;
+    owned_since = by.owned_since;
+  }
+
+  bool MustBeConfirmed(SteadyTime now) const {
+    return now - owned_since > (confirmed ? kOwnedFor : kFreshFor);
+  }
+  // The first byte leaves before this, or not at all.
+  SteadyTime send_before() const { return owned_since + kOwnedFor; }
 };
 
 using ClaimedDeliveryPtr = std::unique_ptr<ClaimedDelivery>;
+using Deliveries = std::vector<ClaimedDeliveryPtr>;
 
 }  // namespace postcall::dispatch

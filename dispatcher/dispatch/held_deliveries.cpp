@@ -2,21 +2,20 @@
 
 namespace postcall::dispatch {
 
-void HeldDeliveries::Add(std::span<const DeliveryId> ids) {
-  const std::lock_guard lock(mutex_);
-  ids_.insert(ids.begin(), ids.end());
-}
-
-void HeldDeliveries::Remove(std::span<const DeliveryId> ids) {
-  const std::lock_guard lock(mutex_);
-  for (const DeliveryId& id : ids) {
-    if (const auto held = ids_.find(id); held != ids_.end()) ids_.erase(held);
-  }
+HeldRow HeldDeliveries::Hold(const DeliveryId& id) {
+  const MutexLock lock(mutex_);
+  ids_.insert(id);
+  return HeldRow(*this, id);
 }
 
 std::vector<DeliveryId> HeldDeliveries::All() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {ids_.begin(), ids_.end()};
+}
+
+void HeldDeliveries::Release(const DeliveryId& id) {
+  const MutexLock lock(mutex_);
+  if (const auto held = ids_.find(id); held != ids_.end()) ids_.erase(held);
 }
 
 }  // namespace postcall::dispatch

@@ -1,32 +1,41 @@
-// What the log needs beside claims and records: watching the other dispatchers, sweeping what nobody holds,
-// making and dropping partitions, closing hours, taking the samples that the gauges show.
-// One thread with a connection of its own; any number of dispatchers may do the same at once.
+// What the log needs besides claims and records: watching the other dispatchers, sweeping rows that no
+// dispatcher holds, making and dropping partitions, closing hours, sampling what the gauges show.
+// One thread with a connection of its own. Any number of dispatchers may do this at the same time.
 #pragma once
 
-#include <condition_variable>
+#include <cstdint>
+#include <exception>
 #include <functional>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "common/pulse.h"
+#include "common/progress.h"
+#include "common/worker.h"
 #include "dispatcher/dispatch/held_deliveries.h"
 #include "dispatcher/metrics/metrics.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 #include "dispatcher/store/liveness.h"
 
 namespace postcall::dispatch {
 
 class Housekeeper {
  public:
-  Housekeeper(const store::DatabaseOptions& database, DispatcherId dispatcher, int retention_days,
-              const HeldDeliveries& held, metrics::Metrics& metrics, Pulse& pulse);
+  using Clock = store::Observer::Clock;
+
+  // `others_connected`: the sessions that claim and record have their connections. Any thread.
+  Housekeeper(const postgres::DatabaseOptions& database, DispatcherId dispatcher, int retention_days,
+              int ledger_days, const HeldDeliveries& held, std::function<bool()> others_connected,
+              metrics::Metrics& metrics, Progress& progress, Clock clock = Steady::now);
   ~Housekeeper();
 
   void Start();
-  // The chore at work is cut off. Idempotent.
+  // Cuts off the chore that is running. Idempotent.
   void Stop();
+
+  // Runs each chore that is due, and returns when the next one is. The thread calls it again and again; a
+  // test calls it without the thread.
+  SteadyTime RunDue();
 
  private:
   struct Chore {
@@ -35,30 +44,35 @@ class Housekeeper {
     Steady::duration every;
     std::function<void()> run;
     SteadyTime next{};
-    std::string said{};  // why it failed last, as logged
+    std::string said{};                   // the last failure's reason, as logged
+    std::optional<std::uint64_t> lost{};  // the number of the connection that its last failure closed
   };
 
   void Run();
   void RunChore(Chore& chore);
+  bool MayConnect();
+  bool IsAway(Chore& chore, const std::exception& error);
   void WatchOthers();
   void Sweep();
   void KeepPartitions();
   void SampleOutbox();
+  void SampleRecent();
   void CountUnknown(const std::vector<store::Swept>& rows);
 
-  store::Session session_;
+  postgres::Session session_;
   const DispatcherId dispatcher_;
   const int retention_days_;
+  const int ledger_days_;
+  const Clock clock_;
   const HeldDeliveries& held_;
+  const std::function<bool()> others_connected_;
   metrics::Metrics& metrics_;
-  Pulse::Beat& beat_;
   store::Observer observer_;
   std::vector<Chore> chores_;
+  SteadyTime others_lost_at_ = SteadyTime::max();
+  SteadyTime alone_since_ = SteadyTime::max();  // since when only this session cannot connect
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  Worker worker_;
 };
 
 }  // namespace postcall::dispatch

@@ -1,37 +1,42 @@
 #include "dispatcher/dispatch/network.h"
 
 #include <boost/asio/post.hpp>
+#include <utility>
 
 namespace postcall::dispatch {
 namespace {
 
-constexpr auto kLagInterval = std::chrono::milliseconds(250);
+constexpr auto kTick = std::chrono::milliseconds(250);
 
 }  // namespace
 
-Network::Lane::Lane(const egress::Policy& policy, metrics::Metrics& metrics,
+Network::Lane::Lane(const egress::Policy& policy, http::Reachability& reachability, metrics::Metrics& metrics,
                     const http::EngineOptions& options)
-    : engine(loop, policy, metrics, options) {}
+    : engine(loop, policy, reachability, metrics, options) {}
 
-void Network::Lane::MeasureLag(metrics::Metrics& metrics, Pulse::Beat& beat) {
-  const SteadyTime due = Steady::now() + kLagInterval;
-  lag_timer.expires_at(due);
-  lag_timer.async_wait([this, &metrics, &beat, due](boost::system::error_code error) {
+void Network::Lane::Tick(metrics::Metrics& metrics, Progress::Thread& progress) {
+  const SteadyTime due = Steady::now() + kTick;
+  timer.expires_at(due);
+  timer.async_wait([this, &metrics, &progress, due](boost::system::error_code error) {
     if (error) return;
     const SteadyTime now = Steady::now();
     metrics.loop_lag.Observe(Seconds(now - due));
-    beat.Turned(now);
-    MeasureLag(metrics, beat);
+    progress.Note(now);
+    if (tick) tick(engine);
+    Tick(metrics, progress);
   });
 }
 
-Network::Network(int threads, const egress::Policy& policy, metrics::Metrics& metrics,
-                 const http::EngineOptions& options, Pulse& pulse) {
+Network::Network(int threads, const egress::Policy& policy, http::Reachability& reachability,
+                 metrics::Metrics& metrics, const http::EngineOptions& options, Progress& progress,
+                 Task tick) {
   http::EngineOptions share = options;
   share.max_idle_connections = options.max_idle_connections / static_cast<std::size_t>(threads) + 1;
-  for (int i = 0; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>(policy, metrics, share));
+  for (int i = 0; i < threads; ++i)
+    lanes_.push_back(std::make_unique<Lane>(policy, reachability, metrics, share));
+  lanes_.front()->tick = std::move(tick);
   for (const auto& lane : lanes_) {
-    lane->MeasureLag(metrics, pulse.Add("network"));
+    lane->Tick(metrics, progress.Add("network"));
     lane->thread = std::thread([&loop = lane->loop] { loop.run(); });
   }
 }
@@ -40,7 +45,7 @@ Network::~Network() { Stop(); }
 
 void Network::Post(const std::string& endpoint, Task task) {
   Lane& lane = *lanes_[std::hash<std::string>{}(endpoint) % lanes_.size()];
-  boost::asio::post(lane.loop, [&lane, task = std::move(task)] { task(lane.engine); });
+  boost::asio::post(lane.loop, [&lane, task = std::move(task)]() mutable { task(lane.engine); });
 }
 
 void Network::Stop() {

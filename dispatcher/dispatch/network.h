@@ -7,25 +7,26 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/clock.h"
-#include "common/pulse.h"
+#include "common/progress.h"
+#include "common/unique_function.h"
 #include "dispatcher/http/engine.h"
 
 namespace postcall::dispatch {
 
 class Network {
  public:
-  using Task = std::function<void(http::Engine&)>;
+  using Task = UniqueFunction<void(http::Engine&)>;
 
-  // Throws std::runtime_error as http::Engine does, before any thread is started.
-  Network(int threads, const egress::Policy& policy, metrics::Metrics& metrics,
-          const http::EngineOptions& options, Pulse& pulse);
+  // `tick` is run on the first of the threads, four times a second. Throws std::runtime_error as http::Engine
+  // does, before any thread is started.
+  Network(int threads, const egress::Policy& policy, http::Reachability& reachability,
+          metrics::Metrics& metrics, const http::EngineOptions& options, Progress& progress, Task tick);
   // Cuts off what is still in flight.
   ~Network();
 
@@ -36,13 +37,15 @@ class Network {
 
  private:
   struct Lane {
-    Lane(const egress::Policy& policy, metrics::Metrics& metrics, const http::EngineOptions& options);
-    void MeasureLag(metrics::Metrics& metrics, Pulse::Beat& beat);
+    Lane(const egress::Policy& policy, http::Reachability& reachability, metrics::Metrics& metrics,
+         const http::EngineOptions& options);
+    void Tick(metrics::Metrics& metrics, Progress::Thread& progress);
 
     boost::asio::io_context loop{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{loop.get_executor()};
-    boost::asio::steady_timer lag_timer{loop};
+    boost::asio::steady_timer timer{loop};
     http::Engine engine;
+    Task tick;  // on the first lane only
     std::thread thread;
   };
 

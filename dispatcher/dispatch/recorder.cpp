@@ -1,171 +1,221 @@
 #include "dispatcher/dispatch/recorder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/log.h"
+#include "dispatcher/store/liveness.h"
 
 namespace postcall::dispatch {
 namespace {
 
-// A batch is one statement; larger ones save little and make a refused row dearer to find.
+// A batch is one statement. Larger ones save little, and finding a refused row costs more.
 constexpr std::size_t kMaxBatch = 500;
 
-// The first outcome waits this long for company: under load a batch costs a row a fraction of what one alone
-// would, and an outcome is in the log a moment later.
+// The first outcome of a batch waits this long for others. In a batch a row costs a fraction of what it costs
+// alone.
 constexpr auto kGather = std::chrono::milliseconds(10);
 
 constexpr auto kRetryAfter = std::chrono::milliseconds(500);
-constexpr auto kTurnAtLeast = std::chrono::seconds(5);
-constexpr auto kTurnWhileDraining = std::chrono::seconds(1);
 
-// A row that somebody holds is tried again after so long; each try may wait 200 ms for its lock.
-constexpr auto kHeldAgainAfter = std::chrono::seconds(2);
+// How often an idle connection is checked.
+constexpr auto kLookEvery = std::chrono::seconds(1);
 
-template <class T>
-void TakeUpTo(std::size_t count, std::deque<T>& from, std::vector<T>& to) {
-  while (to.size() < count && !from.empty()) {
-    to.push_back(std::move(from.front()));
-    from.pop_front();
-  }
-}
+// A row that another transaction has locked is tried again after this; each try may wait 200 ms for its lock.
+constexpr auto kRetryLockedAfter = std::chrono::seconds(2);
 
-template <class T>
-std::vector<DeliveryId> Ids(const std::vector<T>& batch) {
-  std::vector<DeliveryId> ids;
-  ids.reserve(batch.size());
-  for (const T& entry : batch) ids.push_back(entry.key.id);
-  return ids;
-}
-
-// What is known of a delivery that could not be given back.
-store::Finished NotSent(const store::Returned& returned) {
+// The outcome of a delivery that could not be requeued.
+store::Finished NotSent(const store::ToRequeue& row) {
   store::Finished entry;
-  entry.key = returned.key;
-  entry.cause = returned.cause;
-  entry.finished_at = returned.key.claimed_at;
+  entry.key = row.key;
+  entry.cause = row.cause;
+  entry.finished_at = row.key.claimed_at;
   entry.result.outcome = Outcome::kNotSent;
   entry.result.reached = Reached::kNothing;
-  entry.result.error = "Nothing was sent: this machine ran out of a resource, and the database was away.";
+  entry.result.error = "Nothing was sent because of a fault of this machine, and the database was away.";
   return entry;
 }
 
 }  // namespace
 
-Recorder::Recorder(const store::DatabaseOptions& database, HeldDeliveries& held, metrics::Metrics& metrics,
-                   Pulse& pulse)
-    : session_(database), held_(held), metrics_(metrics), beat_(pulse.Add("record")), thread_([this] {
-        Run();
-      }) {}
+template <class Row>
+void Recorder::Batch<Row>::TakeUpTo(std::size_t count, std::deque<Waiting<Row>>& from) {
+  while (rows.size() < count && !from.empty()) {
+    rows.push_back(std::move(from.front().row));
+    tokens.push_back(std::move(from.front().token));
+    from.pop_front();
+  }
+}
+
+Recorder::Recorder(const postgres::DatabaseOptions& database, metrics::Metrics& metrics, Progress& progress)
+    : session_(database), metrics_(metrics), worker_(progress, "record") {
+  worker_.Start([this] { Run(); });
+}
 
 Recorder::~Recorder() { Stop(Steady::now()); }
 
-void Recorder::Drain(SteadyTime deadline) {
-  session_.LimitBy(deadline);
-  const std::lock_guard lock(mutex_);
-  draining_ = true;
-  wake_.notify_one();
+void Recorder::Drain(SteadyTime deadline) { session_.LimitBy(deadline); }
+
+void Recorder::Finish(store::Finished finished, HeldRow token) {
+  const MutexLock lock(mutex_);
+  finished_.push_back({std::move(finished), std::move(token)});
+  NoteQueued();
 }
 
-void Recorder::Finish(store::Finished finished) {
-  const std::lock_guard lock(mutex_);
-  finished_.push_back(std::move(finished));
-  CountUnrecorded();
-  wake_.notify_one();
-}
-
-void Recorder::GiveBack(const store::Returned& returned) {
-  const std::lock_guard lock(mutex_);
-  returned_.push_back(returned);
-  CountUnrecorded();
-  wake_.notify_one();
+void Recorder::Requeue(const store::ToRequeue& row, HeldRow token) {
+  const MutexLock lock(mutex_);
+  to_requeue_.push_back({row, std::move(token)});
+  NoteQueued();
 }
 
 std::size_t Recorder::unrecorded() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return Unrecorded();
+}
+
+std::optional<std::string> Recorder::Fault() const {
+  const MutexLock lock(mutex_);
+  return fault_;
+}
+
+void Recorder::VerifyConnection() {
+  const MutexLock lock(mutex_);
+  if (!fault_) fault_ = "the connection that records outcomes is being checked";
+  verify_ = true;
+  worker_.Wake();
 }
 
 std::vector<store::Finished> Recorder::Stop(SteadyTime deadline) {
   session_.LimitBy(deadline);
   {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    const MutexLock lock(mutex_);
     deadline_ = std::min(deadline_, deadline);
-    wake_.notify_one();
   }
-  if (thread_.joinable()) thread_.join();
+  worker_.Stop();
 
-  std::vector<store::Finished> left = std::move(finished_batch_);
-  QueueHeld();
-  std::move(finished_.begin(), finished_.end(), std::back_inserter(left));
-  std::move(returned_.begin(), returned_.end(), std::back_inserter(returned_batch_));
-  for (const store::Returned& returned : returned_batch_) left.push_back(NotSent(returned));
+  const MutexLock lock(mutex_);
+  std::vector<store::Finished> left = std::move(finished_batch_.rows);
+  QueueLocked();
+  for (auto& waiting : finished_) left.push_back(std::move(waiting.row));
+  for (const store::ToRequeue& row : requeue_batch_.rows) left.push_back(NotSent(row));
+  for (const auto& waiting : to_requeue_) left.push_back(NotSent(waiting.row));
   finished_.clear();
-  finished_batch_.clear();
-  returned_.clear();
-  returned_batch_.clear();
+  finished_batch_ = {};
+  to_requeue_.clear();
+  requeue_batch_ = {};
   return left;
 }
 
-void Recorder::Run() {
-  bool drains = false;
-  while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      const auto has_work = [this] {
-        const bool is_over = stopping_ && held_finished_.empty() && held_returned_.empty();
-        return is_over || !finished_.empty() || !returned_.empty() || in_batches_ > 0;
-      };
-      const auto turn = drains ? kTurnWhileDraining : kTurnAtLeast;
-      wake_.wait_until(lock, std::min({Steady::now() + turn, held_again_at_, deadline_}),
-                       [&] { return has_work() || draining_ != drains; });
-      drains = draining_;
-      beat_.Turned(Steady::now());
-      if (Steady::now() >= held_again_at_) QueueHeld();
-      if (!has_work()) {
-        if (Steady::now() >= deadline_) return;
-        lock.unlock();
-        if (drains) KeepConnected();
-        continue;
-      }
-      if (finished_.size() < kMaxBatch && !stopping_) {
-        wake_.wait_for(lock, kGather, [this] { return stopping_ || finished_.size() >= kMaxBatch; });
-      }
-      TakeUpTo(kMaxBatch, finished_, finished_batch_);
-      TakeUpTo(kMaxBatch, returned_, returned_batch_);
-      in_batches_ = finished_batch_.size() + returned_batch_.size();
-      if (in_batches_ == 0 && stopping_) return;
-    }
-    if (WriteBatch()) continue;
-    std::unique_lock lock(mutex_);
-    if (Steady::now() >= deadline_) return;
-    wake_.wait_until(lock, std::min(Steady::now() + kRetryAfter, deadline_),
-                     [this] { return Steady::now() >= deadline_; });
-    if (Steady::now() >= deadline_) return;
+void Recorder::SignOff(const DispatcherId& dispatcher) {
+  try {
+    store::Unregister(session_, dispatcher);
+  } catch (const std::exception& error) {
+    log::Debug("deleting the registration of this dispatcher failed, others will declare it dead",
+               {{"error", error.what()}});
   }
 }
 
-// An outcome that comes shortly before the stop's end finds a connection, or the reason why there is none is
-// told then.
+void Recorder::Run() {
+  while (true) {
+    worker_.NoteProgress();
+    if (!HasWork()) worker_.WaitUntil(NextLook());
+    QueueLockedWhenDue();
+    if (!HasWork()) {
+      if (Steady::now() >= deadline()) return;
+      CheckConnection();
+      continue;
+    }
+    Gather();
+    if (!TakeBatches()) return;
+    if (!WriteBatch() && !WaitForAnotherTry()) return;
+  }
+}
+
+// Also true when it is stopped and there is nothing to wait for.
+bool Recorder::HasWork() const {
+  const MutexLock lock(mutex_);
+  const bool is_over = worker_.stopping() && locked_finished_.empty() && locked_requeues_.empty();
+  return is_over || !finished_.empty() || !to_requeue_.empty() || in_batches_ > 0;
+}
+
+SteadyTime Recorder::NextLook() const {
+  const MutexLock lock(mutex_);
+  const SteadyTime now = Steady::now();
+  if (verify_) return now;
+  return std::min({now + (fault_ ? kRetryAfter : kLookEvery), retry_locked_at_, deadline_});
+}
+
+SteadyTime Recorder::deadline() const {
+  const MutexLock lock(mutex_);
+  return deadline_;
+}
+
+void Recorder::CheckConnection() {
+  bool verify = false;
+  {
+    const MutexLock lock(mutex_);
+    verify = std::exchange(verify_, false) || fault_.has_value();
+  }
+  if (verify || session_.MayBeLost()) KeepConnected();
+}
+
+void Recorder::Gather() {
+  const auto is_full = [this] {
+    const MutexLock lock(mutex_);
+    return finished_.size() >= kMaxBatch;
+  };
+  const SteadyTime by = Steady::now() + kGather;
+  while (!worker_.stopping() && Steady::now() < by && !is_full()) worker_.WaitUntil(by);
+}
+
+// False when it is stopped and nothing is left.
+bool Recorder::TakeBatches() {
+  const MutexLock lock(mutex_);
+  finished_batch_.TakeUpTo(kMaxBatch, finished_);
+  requeue_batch_.TakeUpTo(kMaxBatch, to_requeue_);
+  in_batches_ = finished_batch_.rows.size() + requeue_batch_.rows.size();
+  if (in_batches_ == 0 && worker_.stopping()) return false;
+  verify_ = false;  // writing checks the connection
+  return true;
+}
+
+// False when no time is left for one.
+bool Recorder::WaitForAnotherTry() {
+  const SteadyTime again = Steady::now() + kRetryAfter;
+  while (Steady::now() < deadline()) {
+    if (Steady::now() >= again) return true;
+    worker_.WaitUntil(std::min(again, deadline()));
+  }
+  return false;
+}
+
+// No call is claimed while its outcome might find no connection (CONTRACT §4, "Records").
 void Recorder::KeepConnected() {
   try {
     session_.KeepConnected();
+    SetFault(std::nullopt);
   } catch (const std::exception& error) {
-    log::Debug("no connection for the outcomes to come, it is tried again", {{"error", error.what()}});
+    log::Debug("connecting to record outcomes failed, retrying", {{"error", error.what()}});
+    SetFault(error.what());
   }
 }
 
-// True when the batches are in the log; otherwise they stay, to be written again: both writes are fenced, so
-// doing one a second time changes nothing.
+void Recorder::SetFault(std::optional<std::string> fault) {
+  const MutexLock lock(mutex_);
+  fault_ = std::move(fault);
+}
+
+// True when the batches are in the log. Otherwise they stay and are written again, which is safe because each
+// write is conditional on the row's claim.
 bool Recorder::WriteBatch() {
   metrics::Operation operation = metrics::Operation::kRecord;
   try {
-    if (!finished_batch_.empty()) {
+    if (!finished_batch_.rows.empty()) {
       const SteadyTime start = Steady::now();
-      const store::Recorded recorded = store::Record(session_, finished_batch_);
+      const store::Recorded recorded = store::Record(session_, finished_batch_.rows);
       metrics_.record_duration.Observe(Seconds(Steady::now() - start));
-      metrics_.record_batch_size.Observe(static_cast<double>(finished_batch_.size()));
+      metrics_.record_batch_size.Observe(static_cast<double>(finished_batch_.rows.size()));
       metrics_.unknown_resolved.Increment(recorded.unknown_resolved);
       for (const DeliveryId& id : recorded.lost) {
         log::Debug("a finished delivery has no open row: recorded already, or dropped",
@@ -178,38 +228,44 @@ bool Recorder::WriteBatch() {
       for (const DeliveryId& id : recorded.refused) {
         log::Error("the database refused an outcome, its row will become unknown", {{"delivery", id.get()}});
       }
-      Done(finished_batch_, recorded.held, held_finished_);
+      auto aside = Done(finished_batch_, recorded.locked);
+      const MutexLock lock(mutex_);
+      std::ranges::move(aside, std::back_inserter(locked_finished_));
     }
     operation = metrics::Operation::kGiveBack;
-    if (!returned_batch_.empty()) {
-      const store::GivenBack given_back = store::GiveBack(session_, returned_batch_);
-      RecordNotBack(given_back.not_back);
-      Done(returned_batch_, given_back.held, held_returned_);
+    if (!requeue_batch_.rows.empty()) {
+      const store::Requeued requeued = store::Requeue(session_, requeue_batch_.rows);
+      RecordNotRequeued(requeued.not_requeued);
+      auto aside = Done(requeue_batch_, requeued.locked);
+      const MutexLock lock(mutex_);
+      std::ranges::move(aside, std::back_inserter(locked_requeues_));
     }
   } catch (const std::exception& error) {
     metrics_.database_errors(operation).Increment();
-    // Said once for each reason, not at each try.
+    // Logged once per reason, not at each try.
     if (std::exchange(said_, error.what()) != error.what()) {
       log::Warning(
-          "outcomes wait, the database did not take them",
+          "recording outcomes failed, retrying",
           {{"operation", metrics::ToString(operation)}, {"waiting", unrecorded()}, {"error", error.what()}});
     }
+    if (!session_.connected()) SetFault(error.what());
     return false;
   }
-  if (!std::exchange(said_, "").empty()) log::Info("the database takes outcomes again");
-  const std::lock_guard lock(mutex_);
+  if (!std::exchange(said_, "").empty()) log::Info("recording outcomes works again");
+  const MutexLock lock(mutex_);
+  if (!verify_) fault_.reset();
   in_batches_ = 0;
-  NoteHeld();
+  NoteLocked();
   CountUnrecorded();
   return true;
 }
 
-// Meanwhile they became `unknown`, and it is known that nothing was sent. What did go back, by a commit whose
-// answer was lost, has no such row any more.
-void Recorder::RecordNotBack(const std::vector<DeliveryId>& not_back) {
+// These rows became `unknown` meanwhile, and the true outcome is that nothing was sent. A row that was
+// requeued by a commit whose answer was lost is not in the log any more, and so is not changed.
+void Recorder::RecordNotRequeued(const std::vector<DeliveryId>& not_requeued) {
   std::vector<store::Finished> not_sent;
-  for (const store::Returned& returned : returned_batch_) {
-    if (std::ranges::find(not_back, returned.key.id) != not_back.end()) not_sent.push_back(NotSent(returned));
+  for (const store::ToRequeue& row : requeue_batch_.rows) {
+    if (std::ranges::find(not_requeued, row.key.id) != not_requeued.end()) not_sent.push_back(NotSent(row));
   }
   if (not_sent.empty()) return;
   const store::Recorded recorded = store::Record(session_, not_sent);
@@ -220,43 +276,55 @@ void Recorder::RecordNotBack(const std::vector<DeliveryId>& not_back) {
   }
 }
 
-// The batch is written, but for those whose rows somebody holds.
-template <class T>
-void Recorder::Done(std::vector<T>& batch, const std::unordered_set<DeliveryId>& held,
-                    std::vector<T>& aside) {
-  const auto first = std::stable_partition(batch.begin(), batch.end(),
-                                           [&](const T& entry) { return !held.contains(entry.key.id); });
-  {
-    const std::lock_guard lock(mutex_);
-    std::move(first, batch.end(), std::back_inserter(aside));
+// The batch is written, except for the rows that another transaction has locked: returns these.
+template <class Row>
+std::vector<Recorder::Waiting<Row>> Recorder::Done(Batch<Row>& batch,
+                                                   const std::unordered_set<DeliveryId>& locked) {
+  std::vector<Waiting<Row>> aside;
+  for (std::size_t i = 0; i < batch.rows.size(); ++i) {
+    if (locked.contains(batch.rows[i].key.id))
+      aside.push_back({std::move(batch.rows[i]), std::move(batch.tokens[i])});
   }
-  batch.erase(first, batch.end());
-  held_.Remove(Ids(batch));
-  batch.clear();
+  batch.rows.clear();
+  batch.tokens.clear();
+  return aside;
 }
 
-void Recorder::NoteHeld() {
-  const std::size_t held = held_finished_.size() + held_returned_.size();
-  if (held > 0) {
-    held_again_at_ = std::min(held_again_at_, Steady::now() + kHeldAgainAfter);
-    if (!std::exchange(said_held_, true)) {
-      log::Warning("outcomes wait, another transaction holds their rows of the log", {{"waiting", held}});
+void Recorder::NoteLocked() {
+  const std::size_t locked = locked_finished_.size() + locked_requeues_.size();
+  if (locked > 0) {
+    retry_locked_at_ = std::min(retry_locked_at_, Steady::now() + kRetryLockedAfter);
+    if (!std::exchange(said_locked_, true)) {
+      log::Warning("outcomes are not recorded yet because another transaction locks their rows, retrying",
+                   {{"waiting", locked}});
     }
   } else if (Unrecorded() == 0) {
-    said_held_ = false;
+    said_locked_ = false;
   }
 }
 
-void Recorder::QueueHeld() {
-  std::move(held_finished_.begin(), held_finished_.end(), std::back_inserter(finished_));
-  std::move(held_returned_.begin(), held_returned_.end(), std::back_inserter(returned_));
-  held_finished_.clear();
-  held_returned_.clear();
-  held_again_at_ = SteadyTime::max();
+void Recorder::QueueLockedWhenDue() {
+  const MutexLock lock(mutex_);
+  if (Steady::now() >= retry_locked_at_) QueueLocked();
+}
+
+void Recorder::QueueLocked() {
+  std::move(locked_finished_.begin(), locked_finished_.end(), std::back_inserter(finished_));
+  std::move(locked_requeues_.begin(), locked_requeues_.end(), std::back_inserter(to_requeue_));
+  locked_finished_.clear();
+  locked_requeues_.clear();
+  retry_locked_at_ = SteadyTime::max();
+}
+
+// Wakes the thread for the first row that waits, and for a full batch. It finds the rows between by itself.
+void Recorder::NoteQueued() {
+  CountUnrecorded();
+  if (finished_.size() + to_requeue_.size() == 1 || finished_.size() == kMaxBatch) worker_.Wake();
 }
 
 std::size_t Recorder::Unrecorded() const {
-  return finished_.size() + returned_.size() + held_finished_.size() + held_returned_.size() + in_batches_;
+  return finished_.size() + to_requeue_.size() + locked_finished_.size() + locked_requeues_.size() +
+         in_batches_;
 }
 
 void Recorder::CountUnrecorded() { metrics_.outcomes_unrecorded.Set(static_cast<double>(Unrecorded())); }

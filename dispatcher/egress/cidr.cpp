@@ -26,7 +26,7 @@ void ClearFrom(Bytes& bytes, unsigned length) {
 }
 
 Error Refuse(std::string_view text, const std::string& why) {
-  return Error{"\"" + std::string(text) + "\" is no usable address range: " + why};
+  return Error{"\"" + std::string(text) + "\" is not a usable address range: " + why};
 }
 
 }  // namespace

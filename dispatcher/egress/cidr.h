@@ -13,10 +13,10 @@ namespace postcall::egress {
 
 class Cidr {
  public:
-  // The `length` first bits of `network`; further bits of it are ignored.
+  // The first `length` bits of `network`; its other bits are ignored.
   Cidr(const boost::asio::ip::address& network, unsigned length);
 
-  // Addresses of the other family are never contained, IPv4 inside IPv6 neither.
+  // False for an address of the other family, also for IPv4 inside IPv6.
   bool Contains(const boost::asio::ip::address& address) const;
 
   bool is_v4() const { return is_v4_; }
@@ -31,9 +31,9 @@ class Cidr {
   bool is_v4_;
 };
 
-// Reads "10.0.0.0/8", "2001:db8::/32", or one address as the range of just that. The error is one sentence
-// that says how to mend the text: bits set beyond the length, a zone id and IPv4 written as ::ffff:… are
-// refused, since their writer may have meant another range than the one that would be opened.
+// Reads "10.0.0.0/8", "2001:db8::/32", or one address, which is the range of that address alone. The error is
+// one sentence that says what to write instead. Bits beyond the length, a zone id and IPv4 written as
+// ::ffff:… are refused, because the operator may have meant another range.
 Result<Cidr> ParseCidr(std::string_view text);
 
 }  // namespace postcall::egress

@@ -20,19 +20,18 @@ const Cidr k6to4(make_address_v6("2002::"), 16);              // RFC 3056
 const Cidr kTeredo(make_address_v6("2001::"), 32);            // RFC 4380
 
 EmbeddedIpv4 At(const address_v6::bytes_type& bytes, std::size_t a, std::size_t b, std::size_t c,
-                std::size_t d) {
-  return {address_v4({bytes[a], bytes[b], bytes[c], bytes[d]}), static_cast<unsigned>(a * 8)};
+                std::size_t d, bool is_same_host = false) {
+  return {address_v4({bytes[a], bytes[b], bytes[c], bytes[d]}), static_cast<unsigned>(a * 8), is_same_host};
 }
 
 }  // namespace
 
 std::vector<EmbeddedIpv4> EmbeddedIn(const address_v6& address) {
   const auto bytes = address.to_bytes();
-  if (kMapped.Contains(address) || kTranslated.Contains(address) || kNat64.Contains(address)) {
-    return {At(bytes, 12, 13, 14, 15)};
-  }
+  if (kMapped.Contains(address) || kNat64.Contains(address)) return {At(bytes, 12, 13, 14, 15, true)};
+  if (kTranslated.Contains(address)) return {At(bytes, 12, 13, 14, 15)};
   if (kCompatible.Contains(address)) {
-    if (address.is_unspecified() || address.is_loopback()) return {};  // they stand for themselves
+    if (address.is_unspecified() || address.is_loopback()) return {};  // these contain no IPv4 address
     return {At(bytes, 12, 13, 14, 15)};
   }
   if (kLocalNat64.Contains(address)) {

@@ -11,7 +11,7 @@ namespace {
 
 using boost::asio::ip::address;
 
-// The longest range of `ranges` that holds `address`, or nullptr.
+// The range with the longest prefix that contains `address`; nullptr when none does.
 const Cidr* FindRule(const std::vector<Cidr>& ranges, const address& address) {
   const Cidr* found = nullptr;
   for (const Cidr& range : ranges) {
@@ -24,9 +24,9 @@ const Cidr* FindRule(const std::vector<Cidr>& ranges, const address& address) {
 
 struct Policy::Verdict {
   bool allowed;
-  address judged;                         // the address itself, or an IPv4 address within
-  const Cidr* rule = nullptr;             // the operator's, if one decided
-  const SpecialRange* special = nullptr;  // what the default refused
+  address judged;                         // the address itself, or an IPv4 address inside it
+  const Cidr* rule = nullptr;             // the operator's rule, if a rule decided
+  const SpecialRange* special = nullptr;  // the special range, if the default refused the address
 };
 
 Policy::Policy(std::vector<Cidr> allowed, std::vector<Cidr> denied)
@@ -43,12 +43,11 @@ Policy::Verdict Policy::Judge(const address& address) const {
     }
   }
 
-  const Cidr* const rule = FindRule(allowed_, address);
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    const Cidr* const mapped_rule = FindRule(allowed_, embedded.front().address);
-    if (mapped_rule != nullptr)
-      return {.allowed = true, .judged = embedded.front().address, .rule = mapped_rule};
+  for (const EmbeddedIpv4& ipv4 : embedded) {
+    const Cidr* const rule = ipv4.is_same_host ? FindRule(allowed_, ipv4.address) : nullptr;
+    if (rule != nullptr) return {.allowed = true, .judged = ipv4.address, .rule = rule};
   }
+  const Cidr* const rule = FindRule(allowed_, address);
   if (rule == nullptr) {
     if (const SpecialRange* special = FindSpecialRange(address)) {
       return {.allowed = false, .judged = address, .special = special};

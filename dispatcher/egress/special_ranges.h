@@ -1,5 +1,5 @@
-// What is not publicly routable: the IANA special-purpose registries for IPv4 and IPv6, multicast, reserved
-// space and the anycast ranges of tunnels and sinks (CONTRACT §6). Pure; any thread.
+// The address ranges that are not publicly routable: the IANA special-purpose registries for IPv4 and IPv6,
+// multicast, reserved space, and the anycast ranges of tunnels and AS112 (CONTRACT §6). Pure; any thread.
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
@@ -14,8 +14,8 @@ struct SpecialRange {
   std::string_view name;
 };
 
-// The narrowest special range that holds `address`, or nullptr when the address is publicly routable. An IPv6
-// address is judged as it stands, whatever IPv4 address is within.
+// The narrowest special range that contains `address`; nullptr when the address is publicly routable. An IPv4
+// address inside an IPv6 address is not looked at.
 const SpecialRange* FindSpecialRange(const boost::asio::ip::address& address);
 
 }  // namespace postcall::egress

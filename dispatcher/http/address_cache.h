@@ -1,4 +1,4 @@
-// What names resolved to, for as long as their TTL says, and 30 s at most (CONTRACT §2). One thread.
+// Keeps the addresses of names until their TTL ends, 30 s at most (CONTRACT §2). One thread.
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,11 @@ class AddressCache {
  public:
   static constexpr std::chrono::seconds kMaxAge{30};
 
-  // nullptr when nothing is known, or no longer.
+  // nullptr when no addresses are known or they have expired.
   const Addresses* Find(const std::string& host, SteadyTime now) const;
-  // A TTL of 0 is kept not at all.
+  // With a TTL of 0, nothing is kept.
   void Put(const std::string& host, const Addresses& addresses, std::chrono::seconds ttl, SteadyTime now);
+  void Clear() { entries_.clear(); }
   // The address failed: it is tried last from now on.
   void MoveToBack(const std::string& host, const boost::asio::ip::address& address);
 

@@ -1,6 +1,27 @@
-// One try to POST to one address: the easy handle, libcurl's callbacks, and what they saw. Here the promise
-// is kept that nothing is sent twice, too late, or to an address that the policy forbids. One thread, the
-// loop's.
+// One try to POST to one address: libcurl's easy handle, its callbacks, and the guard that nothing is sent
+// twice, too late, or to an address that the policy forbids. One thread, the loop's.
+//
+//                 callback before
+//                   the request             libcurl wants to send again
+//    kConnecting ----------------> kSent ---------------------------------> kSecondStopped
+//         |
+//         +--> kForbidden, kStale, kTooLate, kRehearsed, kAbandoned: nothing was sent, and nothing will be
+//
+// What the code relies on in libcurl, since 7.88, and the tests that fail when a version differs:
+// - The callback before a request runs for each send, also for one that libcurl repeats by itself, and can
+//   stop it; its arguments name the two ends of the connection. [Reuse, LostOnReuse, AtMostOnce]
+// - Every socket comes from the open callback, for the address that was asked for. [Address, Reuse]
+// - Every socket is closed by the close callback, which its connection keeps to its end. [Reuse.HalfALine]
+// - The socket callback says which sockets to watch. It may come with a handle of libcurl's own, for a socket
+//   that was closed before, and for a connection whose attempt is over. [CloseNotify, Watch]
+// - When the head of the final response is there and libcurl watches the socket only for writing, it has the
+//   whole response. [Early, AnInterimAnswer]
+// - A TLS connection has an SSL_CTX of its own, set up by the callback once TCP connects. Its callbacks for
+//   messages and verification stay, and so does a read BIO that is replaced. [Tls, TlsFlood, CloseNotify]
+// - The header callback gets one line per call, the body callback all of the body and nothing else. [Answer]
+// - A call for one socket fills the buffer at most a hundred times, since 8.6 at most ten times. [Crowd]
+// - A kept connection that is older than allowed, in whole seconds, is not used. [Reuse.AConnectionIdle]
+// - libcurl takes nothing from the environment and adds nothing to the request. [RequestBytes]
 #pragma once
 
 #include <curl/curl.h>
@@ -15,67 +36,49 @@
 #include <unordered_map>
 
 #include "common/clock.h"
+#include "common/state_machine.h"
 #include "dispatcher/egress/policy.h"
+#include "dispatcher/http/attempt_facts.h"
 #include "dispatcher/http/ca_store.h"
 #include "dispatcher/http/connection_sockets.h"
 #include "dispatcher/http/post.h"
+#include "dispatcher/http/reachability.h"
 #include "dispatcher/http/request_options.h"
+#include "dispatcher/http/response.h"
+#include "dispatcher/http/tls_watch.h"
 
 namespace postcall::http {
 
 class Attempt;
 class Transfer;
 
-// The body that is read of an answer, and its headers, trailers and 1xx answers together (CONTRACT §2).
-inline constexpr std::size_t kMaxBodyBytes = std::size_t{64} * 1024;
-inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} * 1024;
-// What an answer may bring over the wire in all: enough for those two though every byte of the body came in a
-// chunk of its own. libcurl reads over chunk extensions in silence, for ever and as fast as they come. Of TLS
-// it is what the records hold, and each of them counts as such a chunk at least: enough though every chunk
-// came in a record of its own, and no record is for nothing.
-inline constexpr std::uint64_t kMaxWireBytes = std::uint64_t{512} * 1024;
-
 // What the attempts of one engine share.
 struct AttemptContext {
   const egress::Policy& policy;
   const CaStore& authorities;
+  Reachability& reachability;
   std::size_t response_body_bytes;
-  // Whose connection it is at the moment, by TLS context: each connection has its own, and outlives attempts.
-  std::unordered_map<const SSL_CTX*, Attempt*> by_tls = {};
-  // Who sent its request on it last, by socket.
+  TlsWatch::ByContext tls_watches = {};
+  // The last attempt that used a connection, by the connection's socket.
   std::unordered_map<int, Attempt*> by_socket = {};
   ConnectionSockets sockets = {};
-};
-
-// What was seen of an attempt, as it happened.
-struct Seen {
-  std::optional<SteadyTime> connected_at;   // TCP, by this attempt; none on a connection that was kept
-  std::optional<SteadyTime> ready_at;       // the connection stood, TLS included
-  std::optional<SteadyTime> sent_at;        // the point of no return: from here on, bytes may have left
-  std::optional<SteadyTime> first_byte_at;  // of the answer
-  bool connection_reused = false;
-  std::optional<DatabaseTime> certificate_ends_at;
-
-  bool has_head = false;     // of the final answer, whole
-  bool switched = false;     // the answer goes on in another protocol, for which nobody asked
-  bool answered = false;     // the answer is complete, though part of the request may still be to be sent
-  bool blocked = false;      // the policy forbids the address
-  bool stale = false;        // something was unread on the connection that was kept; nothing was sent
-  bool too_late = false;     // ready only when send_before had passed; nothing was sent
-  bool not_http = false;     // a head of the answer has no status line, whatever libcurl made of it
-  bool second_send = false;  // libcurl wanted to send again and was stopped
-  int socket_error = 0;      // errno of making the socket
-  std::size_t header_bytes = 0;
-  std::size_t body_bytes = 0;
-  bool body_cut = false;  // the limit of the body ended it
-  std::string body;       // the first bytes
 };
 
 class Attempt {
  public:
   struct Manner {
     bool rehearsal = false;         // ends where the request would be sent
-    bool fresh_connection = false;  // takes none that was kept
+    bool fresh_connection = false;  // uses no kept connection
+  };
+
+  static constexpr std::array kTransitions = {
+      Transition{AttemptState::kConnecting, AttemptState::kSent},
+      Transition{AttemptState::kSent, AttemptState::kSecondStopped},
+      Transition{AttemptState::kConnecting, AttemptState::kForbidden},
+      Transition{AttemptState::kConnecting, AttemptState::kStale},
+      Transition{AttemptState::kConnecting, AttemptState::kTooLate},
+      Transition{AttemptState::kConnecting, AttemptState::kRehearsed},
+      Transition{AttemptState::kConnecting, AttemptState::kAbandoned},
   };
 
   // `request` outlives the attempt. Throws std::bad_alloc.
@@ -85,78 +88,75 @@ class Attempt {
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
+  // Null for a handle of libcurl's own, which it uses to close connections.
   static Attempt* Of(CURL* easy);
 
   CURL* easy() const { return easy_.get(); }
   Transfer& owner() const { return owner_; }
-  const boost::asio::ip::address& address() const { return address_; }
-  const Seen& seen() const { return seen_; }
-  bool connected() const { return seen_.connected_at || seen_.connection_reused; }
+  // All that is known at this moment.
+  AttemptFacts Facts() const;
+  bool connected() const { return facts_.connected(); }
 
-  // The status of the final response; none when there was none yet.
-  std::optional<int> Status() const;
-  // errno of making or connecting the socket; 0 for none.
-  int SystemError() const;
-  // libcurl's own words, about the TLS session among others; may be empty.
-  const char* ErrorText() const { return error_.data(); }
+  // The socket that is watched for this attempt, which gets its events; -1 before there is one.
+  int watched_socket() const { return watched_socket_; }
+  void SetWatched(int fd, bool to_send_only) {
+    watched_socket_ = fd;
+    sends_only_ = to_send_only;
+  }
 
-  // Nobody waits for it any more. What was not sent yet never is.
-  void Abandon() { abandoned_ = true; }
+  // The transfer no longer waits for this attempt. A request that is not sent yet is never sent.
+  void Abandon();
 
-  // The socket can be read. Notes the first byte of an answer, of which libcurl tells only once a line is
-  // whole.
+  // The socket can be read. Notes the first byte of a response, because libcurl reports a line only when it
+  // is complete.
   void OnReadable(int fd);
 
-  // libcurl may have read, and have told nothing. Notes the first byte of an answer; one that has brought too
-  // much is read no further, and the deadline ends it.
+  // libcurl may have read without a callback. Notes the first byte of a response. When more bytes came than a
+  // response may have (kMaxWireBytes), it stops reading, and the deadline ends the attempt.
   void LookAtWire();
 
-  // libcurl waits for the socket to be writable and for nothing else: it has the whole answer. True when that
-  // is the final one, so that the attempt is over, which libcurl finds only once all of the request is sent.
-  bool OnSendingOnly();
+  // When libcurl waits only until the socket is writable, it has the whole response. True when that is the
+  // final response: the attempt is over, but libcurl would first send the rest of the request.
+  bool IsAnswered();
 
  private:
   void SetCallbacks();
 
   curl_socket_t OpenSocket(const curl_sockaddr& to);
-  CURLcode SetUpTls(SSL_CTX* context);
-  int BeforeRequest(const std::string& ends);
   static int CloseSocket(void* context, curl_socket_t fd);
-  void LookForFirstByte();
-  bool SomethingIsUnread(const std::string& ends, SSL* session) const;
-  std::size_t OnHeader(const char* line, std::size_t size);
-  std::size_t OnBody(const char* bytes, std::size_t size);
-  void NoteFirstByte();
-  void NoteCertificate(const X509* certificate);
+  CURLcode BeginTls(SSL_CTX* tls);
+  int BeforeRequest(const std::string& ends);
+  std::size_t OnHeader(std::string_view line);
+  std::size_t OnBody(std::string_view bytes);
 
-  void OwnTls(const SSL_CTX* tls);
-  static Attempt* OwnerOf(const SSL* session, void* context);
-  static int VerifyCertificates(X509_STORE_CTX* chain, void* context);
-  static void OnTlsMessage(int sent, int version, int type, const void* bytes, std::size_t size, SSL* session,
-                           void* context);
-  static void CountTlsMessage(Attempt* owner, SSL* session);
-  void CountTlsRecord(const unsigned char* header);
+  bool StopsSecondSend();
+  int Stop(AttemptState why);
+  bool SomethingIsUnread(const std::string& ends, SSL* session) const;
+  void NoteConnected(SteadyTime now);
+  void LookForFirstByte();
   std::uint64_t WireBytes() const;
+  std::optional<int> HttpStatus() const;
+  int SystemError() const;
+  Route RouteAfter(int error) const;
 
   AttemptContext& context_;
   Transfer& owner_;
   const PostRequest& request_;
-  const boost::asio::ip::address address_;
   const bool rehearsal_;
-  bool abandoned_ = false;
-  bool reads_no_more_ = false;
-  bool begins_head_ = true;  // the next line of the answer is a status line
-  int tls_messages_ = 0;     // that came, of TLS itself
+  StateMachine<kTransitions> state_{AttemptState::kConnecting};
+  AttemptFacts facts_;  // only the facts that this class itself sees
+  Response response_;
+  TlsWatch tls_;
+  bool paused_ = false;  // more than kMaxWireBytes came
+  int watched_socket_ = -1;
+  bool sends_only_ = false;  // libcurl waits only until the socket is writable
   int opened_fd_ = -1;
-  int fd_ = -1;                        // of the connection that the request was sent on
-  std::uint64_t received_before_ = 0;  // of that connection, when it was kept
-  std::uint64_t tls_bytes_ = 0;        // that came since the request, in records
-  Seen seen_;
-  const SSL_CTX* tls_ = nullptr;  // none without TLS
+  int fd_ = -1;                        // of the connection that the request is sent on
+  std::uint64_t received_before_ = 0;  // bytes that a kept connection had received before this attempt
   CurlList headers_;
   CurlList connect_to_;
   std::array<char, CURL_ERROR_SIZE> error_{};
-  EasyHandle easy_;  // goes first: it points to what is above
+  EasyHandle easy_;  // destroyed first: it points to what is above
 };
 
 }  // namespace postcall::http

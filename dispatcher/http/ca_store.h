@@ -1,5 +1,6 @@
-// The certificate authorities that are trusted, parsed once for all connections of an engine: libcurl would
-// parse the bundle for each multi handle, some 50 ms of the loop's time and a megabyte a piece. One thread.
+// The trusted certificate authorities, parsed once for all connections of an engine. libcurl would parse the
+// bundle once per multi handle, which costs about 50 ms of the loop's time and a megabyte of memory each
+// time. One thread.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -10,13 +11,15 @@
 
 namespace postcall::http {
 
+// `file`, or, when it is empty, the bundle that libcurl was built for.
+std::string CaFile(const std::string& file);
+
 class CaStore {
  public:
-  // Reads a PEM bundle; the one that libcurl was built for when `file` is empty. Throws std::runtime_error
-  // with a message that names the mend.
+  // Reads the PEM bundle CaFile(file). Throws std::runtime_error with a message that says what to do.
   explicit CaStore(const std::string& file);
 
-  // What a peer shows on a connection of this context must lead to one of these authorities.
+  // A certificate that a peer shows on a connection of this context must lead to one of these authorities.
   void Use(SSL_CTX* context) const;
 
  private:

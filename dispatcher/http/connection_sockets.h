@@ -1,4 +1,4 @@
-// Which socket a connection of libcurl's has: libcurl itself tells only its two ends before a request is
+// Finds the socket of a connection by its two ends, because libcurl tells only these before a request is
 // sent. One thread, the loop's.
 #pragma once
 
@@ -9,12 +9,12 @@ namespace postcall::http {
 
 class ConnectionSockets {
  public:
-  // The connection between these `ends` was made on `fd`. No notice is needed when it is closed: as long as
-  // it is open, nothing else has its descriptor or its ends.
+  // The connection between these `ends` uses `fd`. A closed connection need not be removed: while a
+  // connection is open, no other one has its descriptor or its ends.
   void Note(int fd, std::string ends) {
     const auto [known, is_new] = ends_.try_emplace(fd);
     if (!is_new) {
-      // Its descriptor before; its ends may be another one's by now.
+      // A connection that is now closed had this descriptor. Another one may have its ends by now.
       const auto last = sockets_.find(known->second);
       if (last != sockets_.end() && last->second == fd) sockets_.erase(last);
     }
@@ -22,7 +22,7 @@ class ConnectionSockets {
     sockets_.insert_or_assign(std::move(ends), fd);
   }
 
-  // Of an open connection; -1 when it was never noted.
+  // The socket of an open connection; -1 when it was never noted.
   int Find(const std::string& ends) const {
     const auto found = sockets_.find(ends);
     return found == sockets_.end() ? -1 : found->second;

@@ -19,17 +19,17 @@
 namespace postcall::http {
 namespace {
 
-// One address that is not connected by then yields to the next (CONTRACT §2).
+// An attempt that is not connected after this time ends, and the next address is tried (CONTRACT §2).
 constexpr std::chrono::seconds kConnectLimit{2};
 
-// libcurl walks all connections of a multi handle now and then: few enough that the walk is short, and enough
-// for the connections of one busy endpoint.
+// libcurl walks over all connections of a multi handle once a second. This number is small enough for a short
+// walk, and large enough for one busy endpoint.
 constexpr std::size_t kConnectionsPerMulti = 256;
 constexpr std::size_t kMaxMultis = 64;
 
-// So that sockets that are ready do not wait for long.
-constexpr std::size_t kStartsPerTurn = 64;
-constexpr std::size_t kClosesPerTurn = 64;
+// Per loop iteration, so that sockets that are ready do not wait long.
+constexpr std::size_t kStartsPerIteration = 64;
+constexpr std::size_t kClosesPerIteration = 64;
 
 }  // namespace
 
@@ -43,26 +43,26 @@ std::string LibraryVersion() { return curl_version_info(CURLVERSION_NOW)->versio
 
 class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
  public:
-  Impl(boost::asio::io_context& loop, const egress::Policy& policy, metrics::Metrics& metrics,
-       EngineOptions options)
+  Impl(boost::asio::io_context& loop, const egress::Policy& policy, Reachability& reachability,
+       metrics::Metrics& metrics, EngineOptions options)
       : options_(std::move(options)),
         loop_(loop),
-        alarm_(loop),
+        timer_(loop),
         watch_(loop),
         authorities_(options_.ca_file),
-        resolver_(watch_, options_.name_servers),
-        attempts_{policy, authorities_, options_.response_body_bytes},
+        resolver_(watch_, options_.name_servers, options_.hosts_file),
+        attempts_{policy, authorities_, reachability, options_.response_body_bytes},
         context_{options_,
                  policy,
+                 reachability,
                  metrics,
                  resolver_,
                  attempts_,
-                 [this](const Url& url) -> Multi& { return MultiFor(url); },
                  [this](Transfer& transfer) { starting_.push_back(transfer.weak_from_this()); },
                  [this](Transfer& transfer, int attempt) {
                    connecting_.push_back({Steady::now() + kConnectLimit, transfer.weak_from_this(), attempt});
                  },
-                 [this](Transfer& transfer) { over_.splice(over_.end(), transfers_, transfer.place); }} {
+                 [this](Transfer& transfer) { over_.splice(over_.end(), transfers_, transfer.position); }} {
     const std::size_t count =
         std::clamp<std::size_t>(options_.max_idle_connections / kConnectionsPerMulti, 1, kMaxMultis);
     for (std::size_t i = 0; i < count; ++i) {
@@ -70,27 +70,28 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
     }
   }
 
-  // Handlers hold no more than a weak reference, for they may come after the engine is gone.
+  // Handlers hold only a weak reference, since they may run after the engine is destroyed.
   void Begin() { WaitForSockets(); }
 
   void Post(PostRequest request, PostDone done, bool rehearsal) {
+    Multi& multi = MultiFor(request.url);
     const auto transfer =
-        std::make_shared<Transfer>(context_, std::move(request), std::move(done), rehearsal);
-    transfer->place = transfers_.insert(transfers_.end(), transfer);
+        std::make_shared<Transfer>(context_, multi, std::move(request), std::move(done), rehearsal);
+    transfer->position = transfers_.insert(transfers_.end(), transfer);
     ++in_flight_;
     transfer->Start();
-    TurnSoon();
+    IterateSoon();
   }
 
   void Lookup(const std::string& host, LookupDone done) {
     resolver_.Lookup(host, std::move(done));
-    TurnSoon();
+    IterateSoon();
   }
 
   std::size_t in_flight() const { return in_flight_; }
 
-  // The engine is destroyed, perhaps by a `done`.
-  void Go() { gone_ = true; }
+  // The engine is being destroyed, perhaps by a `done`. No other `done` is called.
+  void StopCalling() { stopped_ = true; }
 
  private:
   struct Connecting {
@@ -106,32 +107,32 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
   void WaitForSockets() {
     watch_.AsyncWait([weak = weak_from_this()] {
       if (const auto self = weak.lock()) {
-        self->Turn();
+        self->Iterate();
         self->WaitForSockets();
       }
     });
   }
 
-  void TurnSoon() {
-    if (std::exchange(turn_posted_, true)) return;
+  void IterateSoon() {
+    if (std::exchange(iteration_posted_, true)) return;
     boost::asio::post(loop_, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) {
-        self->turn_posted_ = false;
-        self->Turn();
+        self->iteration_posted_ = false;
+        self->Iterate();
       }
     });
   }
 
-  // Everything that is due, once round.
-  void Turn() {
-    // Deadlines are looked at after each piece of work, so that a busy loop does not make anybody late.
+  // Does everything that is due, once.
+  void Iterate() {
+    // Deadlines are checked after each piece of work, so that they hold while the loop is busy.
     watch_.Dispatch([this] { EndOverdue(); });
-    // No fewer are closed than started, so that no more descriptors are in use than POSTs in flight.
-    for (std::size_t i = 0; i < kClosesPerTurn && !closing_.empty(); ++i) {
+    // It closes as many as may start, so that no more descriptors are in use than POSTs in flight.
+    for (std::size_t i = 0; i < kClosesPerIteration && !closing_.empty(); ++i) {
       closing_.pop_front();
       EndOverdue();
     }
-    for (std::size_t i = 0; i < kStartsPerTurn && !starting_.empty(); ++i) {
+    for (std::size_t i = 0; i < kStartsPerIteration && !starting_.empty(); ++i) {
       const auto transfer = starting_.front().lock();
       starting_.pop_front();
       if (transfer) transfer->StartAttempt();
@@ -141,69 +142,70 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
       if (multi.due() <= Steady::now()) multi.OnDue();
       EndOverdue();
     }
-    resolver_.Turn(Steady::now());
+    resolver_.OnDue(Steady::now());
     while (!connecting_.empty() && connecting_.front().due <= Steady::now()) {
       const Connecting slow = std::move(connecting_.front());
       connecting_.pop_front();
       if (const auto transfer = slow.transfer.lock()) transfer->OnSlowConnect(slow.attempt);
     }
     CloseStale();
-    SetAlarm();
+    SetTimer();
     CallDone();
   }
 
   void EndOverdue() {
-    // All have the same timeout, so they are in the order of their deadlines.
+    // All transfers have the same timeout, so the list is in the order of their deadlines.
     while (!transfers_.empty() && transfers_.front()->deadline() <= Steady::now()) {
       transfers_.front()->OnDeadline();
     }
   }
 
   void CloseStale() {
-    // One a turn: closing many TLS sessions takes a while.
+    // One multi handle per iteration: closing many TLS sessions takes time.
     const SteadyTime now = Steady::now();
     for (Multi& multi : multis_) {
       if (multi.stale_at() <= now) return multi.CloseStale();
     }
   }
 
-  void SetAlarm() {
-    if (!starting_.empty() || !closing_.empty()) return TurnSoon();
+  void SetTimer() {
+    if (!starting_.empty() || !closing_.empty()) return IterateSoon();
     SteadyTime due = resolver_.due();
     if (!transfers_.empty()) due = std::min(due, transfers_.front()->deadline());
     if (!connecting_.empty()) due = std::min(due, connecting_.front().due);
     for (const Multi& multi : multis_) due = std::min({due, multi.due(), multi.stale_at()});
-    if (due <= Steady::now()) return TurnSoon();
-    if (due >= alarm_at_) return;  // it will ring before that, and look again
-    alarm_at_ = due;
-    alarm_.expires_at(due);
-    alarm_.async_wait([weak = weak_from_this(), due](boost::system::error_code error) {
+    if (due <= Steady::now()) return IterateSoon();
+    if (due >= timer_at_) return;  // the timer fires earlier, and is set again then
+    timer_at_ = due;
+    timer_.expires_at(due);
+    timer_.async_wait([weak = weak_from_this(), due](boost::system::error_code error) {
       const auto self = weak.lock();
       if (error || !self) return;
-      if (self->alarm_at_ == due) self->alarm_at_ = SteadyTime::max();
-      self->Turn();
+      if (self->timer_at_ == due) self->timer_at_ = SteadyTime::max();
+      self->Iterate();
     });
   }
 
-  // Last in a turn, for a `done` may Post. What ends meanwhile waits for the next turn.
+  // Last in an iteration, because a `done` may call Post. A transfer that ends during these calls waits for
+  // the next iteration.
   void CallDone() {
-    for (auto over = std::exchange(over_, {}); !over.empty() && !gone_; over.pop_front()) {
+    for (auto over = std::exchange(over_, {}); !over.empty() && !stopped_; over.pop_front()) {
       --in_flight_;
       over.front()->CallDone();
-      if (over.front()->closing()) closing_.push_back(std::move(over.front()));
+      if (over.front()->is_closing()) closing_.push_back(std::move(over.front()));
     }
-    if (!over_.empty() || !closing_.empty()) TurnSoon();
+    if (!over_.empty() || !closing_.empty()) IterateSoon();
   }
 
   const EngineOptions options_;
   boost::asio::io_context& loop_;
-  boost::asio::steady_timer alarm_;
-  SteadyTime alarm_at_ = SteadyTime::max();
-  bool turn_posted_ = false;
+  boost::asio::steady_timer timer_;
+  SteadyTime timer_at_ = SteadyTime::max();
+  bool iteration_posted_ = false;
   std::size_t in_flight_ = 0;
-  bool gone_ = false;
+  bool stopped_ = false;
 
-  // In the order in which the last of them may go: transfers, handles, what the handles' callbacks use.
+  // Destroyed in the reverse order: transfers, then the handles, then what the callbacks of the handles use.
   SocketWatch watch_;
   CaStore authorities_;
   Resolver resolver_;
@@ -218,14 +220,14 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
   Transfers closing_;    // their connection is still to be closed
 };
 
-Engine::Engine(boost::asio::io_context& loop, const egress::Policy& policy, metrics::Metrics& metrics,
-               EngineOptions options) {
+Engine::Engine(boost::asio::io_context& loop, const egress::Policy& policy, Reachability& reachability,
+               metrics::Metrics& metrics, EngineOptions options) {
   InitialiseLibrary();
-  impl_ = std::make_shared<Impl>(loop, policy, metrics, std::move(options));
+  impl_ = std::make_shared<Impl>(loop, policy, reachability, metrics, std::move(options));
   impl_->Begin();
 }
 
-Engine::~Engine() { impl_->Go(); }
+Engine::~Engine() { impl_->StopCalling(); }
 
 void Engine::Post(PostRequest request, PostDone done) {
   impl_->Post(std::move(request), std::move(done), false);

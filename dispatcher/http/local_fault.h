@@ -1,15 +1,16 @@
-// Which errors of the system are this machine's own trouble, not the endpoint's (CONTRACT §2). Pure.
+// Which system errors are, or may be, faults of this machine and not of the endpoint (CONTRACT §2). Pure.
 #pragma once
 
 #include <cerrno>
+#include <optional>
 
-#include "dispatcher/http/post.h"
+#include "schema/local_fault.h"
 
 namespace postcall::http {
 
-// From the errno of making a socket or of connecting it. EADDRNOTAVAIL is not judged here: it says that local
-// ports ran out only where there is a source address at all.
-inline LocalFault LocalFaultOf(int error) {
+// The fault that the errno of opening or connecting a socket means. EADDRNOTAVAIL is not judged here: it
+// means that there are no local ports only when there is a source address for the endpoint.
+inline std::optional<LocalFault> LocalFaultOf(int error) {
   switch (error) {
     case EMFILE:
     case ENFILE:
@@ -18,7 +19,24 @@ inline LocalFault LocalFaultOf(int error) {
     case ENOBUFS:
       return LocalFault::kMemory;
     default:
-      return LocalFault::kNone;
+      return std::nullopt;
+  }
+}
+
+// Whether the errno of connecting says that the address cannot be reached: no route, a route that discards, a
+// gateway that does not answer, an interface that is down, a firewall rule of this machine. EADDRNOTAVAIL is
+// not judged here either.
+inline bool IsNoRoute(int error) {
+  switch (error) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EACCES:  // a route of type "prohibit"
+    case EPERM:
+    case EINVAL:  // a route of type "blackhole"
+      return true;
+    default:
+      return false;
   }
 }
 

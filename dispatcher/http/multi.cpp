@@ -34,6 +34,7 @@ bool Multi::Add(Attempt& attempt) {
 void Multi::Remove(Attempt& attempt) {
   std::erase(answered_, &attempt);
   curl_multi_remove_handle(multi_.get(), attempt.easy());
+  watch_.Untag(*this, attempt.watched_socket(), &attempt);  // libcurl may still watch it in order to close it
   --attempts_;
   used_at_ = Steady::now();
 }
@@ -44,16 +45,19 @@ void Multi::OnDue() {
 }
 
 void Multi::OnReady(int fd, SocketWatch::Readiness readiness, void* tag) {
-  auto* const attempt = static_cast<Attempt*>(tag);
-  if (readiness.readable) attempt->OnReadable(fd);
+  auto* const attempt = static_cast<Attempt*>(tag);  // null for a connection that libcurl is closing
+  if (attempt != nullptr && readiness.readable) attempt->OnReadable(fd);
   int events = 0;
   if (readiness.readable) events |= CURL_CSELECT_IN;
   if (readiness.writable) events |= CURL_CSELECT_OUT;
   if (readiness.error) events |= CURL_CSELECT_ERR;
   Act(fd, events);
-  // Now, while its socket still has more, libcurl would read on at each call, whomever that is for: many such
-  // attempts would hold up all others.
-  if (watch_.Watches(*this, fd, tag)) attempt->LookAtWire();
+  // At each call, also for other sockets, libcurl reads on while a socket has more. Many attempts that
+  // receive too much would delay all others, so each is checked now.
+  if (attempt == nullptr || !watch_.Watches(*this, fd, tag)) return;
+  attempt->LookAtWire();
+  // libcurl does not report again a socket that is already watched for writing, for example during a connect.
+  if (attempt->IsAnswered()) attempt->owner().OnAttemptOver(CURLE_OK);
 }
 
 void Multi::Act(int fd, int events) {
@@ -85,19 +89,22 @@ void Multi::CloseStale() {
 
 int Multi::SetSocket(CURL* easy, curl_socket_t socket, int what, void* self, void*) {
   auto* multi = static_cast<Multi*>(self);
-  if (what == CURL_POLL_OUT && Attempt::Of(easy)->OnSendingOnly()) {
-    multi->answered_.push_back(Attempt::Of(easy));
-  }
+  SocketWatch& watch = multi->watch_;
   if (what == CURL_POLL_REMOVE) {
-    multi->watch_.Remove(*multi, socket);
-  } else {
-    multi->watch_.Set(*multi, socket, (what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0,
-                      Attempt::Of(easy));
+    watch.Remove(*multi, socket);
+    return 0;
   }
+  Attempt* const attempt = Attempt::Of(easy);
+  if (attempt != nullptr) {
+    if (attempt->watched_socket() != socket) watch.Untag(*multi, attempt->watched_socket(), attempt);
+    attempt->SetWatched(socket, what == CURL_POLL_OUT);
+    if (attempt->IsAnswered()) multi->answered_.push_back(attempt);
+  }
+  watch.Set(*multi, socket, (what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0, attempt);
   return 0;
 }
 
-// libcurl must not be called from in here, not even when nothing is to be waited for.
+// libcurl must not be called inside this callback, not even when the timeout is 0.
 int Multi::SetTimer(CURLM*, long milliseconds, void* self) {
   auto* multi = static_cast<Multi*>(self);
   multi->due_ =

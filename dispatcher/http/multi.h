@@ -1,5 +1,6 @@
-// One multi handle of libcurl with the connections that it keeps. An engine has several, a host always on the
-// same one, since libcurl scans all idle connections of a handle once a second. One thread, the loop's.
+// One multi handle of libcurl with the connections that it keeps. An engine has several, and a host always
+// uses the same one, because libcurl scans all idle connections of a handle once a second. One thread, the
+// loop's.
 #pragma once
 
 #include <curl/curl.h>
@@ -18,24 +19,23 @@ class Attempt;
 
 class Multi final : public SocketWatch::Owner {
  public:
-  // Beyond `max_connections`, an idle connection is closed for each one that becomes idle.
-  // Throws std::bad_alloc.
+  // At `max_connections`, each connection that becomes idle closes another idle one. Throws std::bad_alloc.
   Multi(SocketWatch& watch, std::size_t max_connections);
   Multi(const Multi&) = delete;
   Multi& operator=(const Multi&) = delete;
 
-  // The attempt is removed before it is destroyed. False when out of memory.
+  // False when out of memory. Remove the attempt before it is destroyed.
   bool Add(Attempt& attempt);
   void Remove(Attempt& attempt);
 
-  // When libcurl wants to be called; SteadyTime::max() for not at all. Whatever it is called for, attempts
-  // may end by it: Transfer::OnAttemptOver.
+  // When libcurl must be called next; SteadyTime::max() for never. Each call may end attempts and then calls
+  // Transfer::OnAttemptOver.
   SteadyTime due() const { return due_; }
   void OnDue();
   void OnReady(int fd, SocketWatch::Readiness readiness, void* tag) override;
 
-  // From when on none of the kept connections can be used again; SteadyTime::max() when there are none.
-  // libcurl itself would close them only when the next transfer comes.
+  // The time from which none of the kept connections can be used again; SteadyTime::max() when there are
+  // none. libcurl itself would close them only when the next transfer comes.
   SteadyTime stale_at() const { return clean_ || attempts_ > 0 ? SteadyTime::max() : used_at_ + kReuseAge; }
   void CloseStale();
 
@@ -51,9 +51,9 @@ class Multi final : public SocketWatch::Owner {
   const std::size_t max_connections_;
   SteadyTime due_ = SteadyTime::max();
   std::size_t attempts_ = 0;
-  std::vector<Attempt*> answered_;  // within Act: those that are over before libcurl says so
+  std::vector<Attempt*> answered_;  // in Act: attempts that are over before libcurl says so
   SteadyTime used_at_;
-  bool clean_ = true;
+  bool clean_ = true;  // this handle has had no attempt, so it keeps no connection
   Handle<CURLM, curl_multi_cleanup> multi_;
 };
 

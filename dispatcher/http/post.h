@@ -1,43 +1,46 @@
-// One POST as the network sees it: what is to be sent, and all that is known when it is over (CONTRACT §2,
-// §4). Any thread; value types.
+// One POST as the network sees it: what to send, and what is known when it is over (CONTRACT §2, §4). Any
+// thread; value types.
 #pragma once
 
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/clock.h"
+#include "common/unique_function.h"
 #include "schema/agent_settings.h"
 #include "schema/delivery.h"
+#include "schema/local_fault.h"
 #include "schema/url.h"
 
 namespace postcall::http {
 
 struct PostRequest {
   Url url;  // as validated by schema/url.h
-  std::vector<Header>
-      headers;  // the customer's and the signature's, beside those that every POST has; vetted
+  // The customer's and the signature's, in addition to those of every POST. They are checked already.
+  std::vector<Header> headers;
   std::string body;
   SteadyTime send_before;  // no byte of the request leaves at or after this moment
 };
 
-// A fault of our own machine, before a byte was sent. It says nothing of the customer's endpoint (CONTRACT
-// §2).
-enum class LocalFault {
-  kNone,
-  kDescriptors,  // out of file descriptors, of the process or of the system
-  kMemory,       // out of memory or of socket buffers
-  kPorts,        // no local port is left towards this endpoint
+// What a failure before a byte was sent says about this machine's own network. One failure proves nothing,
+// because the fault may be the endpoint's.
+enum class NetworkSign {
+  kNone,          // nothing, or that the network works
+  kNoRoute,       // the system has no route to any address of the endpoint
+  kNoNameServer,  // no name server answered, or those that answered had failed themselves
+  kSilence,       // no answer to the connect came in time
 };
 
 struct PostResult {
   DeliveryResult result;
-  // Other than kNone: nothing was sent, the outcome is kNotSent, and the delivery may be given back.
-  LocalFault fault = LocalFault::kNone;
+  // With one, nothing was sent, the outcome is kNotSent, and the delivery may be requeued.
+  std::optional<LocalFault> fault{};
+  NetworkSign sign = NetworkSign::kNone;  // other than kNone: nothing was sent
 };
 
-// Called exactly once for each POST, on the engine's thread, as the last thing done for it; it may call
-// Engine::Post. Not called for a POST that the engine's destruction cut off.
-using PostDone = std::function<void(PostResult)>;
+// Called exactly once per POST, on the engine's thread, as its last step; it may call Engine::Post. It is not
+// called for a POST that the engine's destructor cancels.
+using PostDone = UniqueFunction<void(PostResult)>;
 
 }  // namespace postcall::http

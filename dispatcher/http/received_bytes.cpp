@@ -1,6 +1,6 @@
 #include "dispatcher/http/received_bytes.h"
 
-#include <linux/tcp.h>  // glibc's own tcp_info ends before the bytes, and the two cannot be included together
+#include <linux/tcp.h>  // glibc's tcp_info lacks the byte count, and the two headers do not go together
 #include <netinet/in.h>
 #include <sys/socket.h>
 

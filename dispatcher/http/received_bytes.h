@@ -1,11 +1,11 @@
-// How many bytes a TCP connection has brought so far. Any thread.
+// How many bytes a TCP connection has received so far. Any thread.
 #pragma once
 
 #include <cstdint>
 
 namespace postcall::http {
 
-// Those that nobody has read yet count, too, and the end as one. 0 when `fd` is no TCP socket.
+// Unread bytes count too, and the end of the connection counts as one. 0 when `fd` is not a TCP socket.
 std::uint64_t ReceivedBytes(int fd);
 
 }  // namespace postcall::http

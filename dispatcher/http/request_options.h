@@ -1,5 +1,5 @@
-// What every POST has in common, as libcurl's options: the wire of CONTRACT §2, and what keeps libcurl from
-// deciding anything by itself. Any thread.
+// The libcurl options that every POST has: what CONTRACT §2 says about the wire, and what keeps libcurl from
+// deciding by itself. Any thread.
 #pragma once
 
 #include <curl/curl.h>
@@ -16,13 +16,13 @@ namespace postcall::http {
 using EasyHandle = Handle<CURL, curl_easy_cleanup>;
 using CurlList = Handle<curl_slist, curl_slist_free_all>;
 
-// A connection idle for that long is not used again. Common servers close after 5 s, and a request that meets
-// their close on its way is lost: there is no second one.
+// A connection that was idle for this long is not used again. Common servers close after 5 s, and a request
+// that is sent while they close is lost, because it is not sent again.
 inline constexpr std::chrono::seconds kReuseAge{4};
 
 void SetRequestOptions(CURL* easy, const Url& url);
 
-// Content-Type, no Expect, and `headers` after them, empty values too. Throws std::bad_alloc.
+// Content-Type, no Expect, then `headers`, including those with an empty value. Throws std::bad_alloc.
 CurlList MakeHeaderList(const std::vector<Header>& headers);
 
 }  // namespace postcall::http

@@ -1,97 +1,57 @@
 #include "dispatcher/http/resolver.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
 #include "dispatcher/http/local_fault.h"
+#include "dispatcher/http/lookup_failure.h"
+#include "dispatcher/http/socket_address.h"
 
 namespace postcall::http {
 namespace {
 
 using boost::asio::ip::address;
-using boost::asio::ip::address_v4;
-using boost::asio::ip::address_v6;
 
-// How often c-ares may look after its timeouts while a lookup is under way. Asking it for the next one would
-// cost a walk over all of them.
+// How often c-ares checks its time-outs while there is a lookup. Asking it for the next time-out would cost a
+// walk over all of them.
 constexpr std::chrono::milliseconds kTick{100};
 
-// The first answer is waited for that long, then the question is asked again, twice as patiently each time.
+// A question without an answer is asked again after this time, then after twice this time, and so on.
 constexpr int kFirstTimeoutMs = 500;
+#ifdef ARES_OPT_MAXTIMEOUTMS
+// Newer versions first wait for 250 ms when the servers are fast, and later shorten the time-out at random,
+// by up to a half.
+constexpr int kTries = 6;
+constexpr int kLongestTimeoutMs = 4000;
+#else
 constexpr int kTries = 4;
+#endif
 
-// How often to look whether the system's name servers have changed.
-constexpr std::chrono::seconds kLookAtSettings{5};
+// How often to look whether the system's name servers and hosts file have changed.
+constexpr std::chrono::seconds kLookAtSettings{1};
 
-// Sockets are made here, so that it is known why one could not be made.
-int OpenSocket(int family, int type, int protocol, void* socket_error) {
-  const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-  if (fd < 0) {
-    *static_cast<int*>(socket_error) = errno;
-    return fd;
+// IPv4 first, then the two families alternate.
+Addresses Alternating(const Addresses& found) {
+  Addresses v4;
+  Addresses v6;
+  for (const address& each : found) (each.is_v4() ? v4 : v6).push_back(each);
+  Addresses alternating;
+  for (std::size_t i = 0; i < std::max(v4.size(), v6.size()); ++i) {
+    if (i < v4.size()) alternating.push_back(v4[i]);
+    if (i < v6.size()) alternating.push_back(v6[i]);
   }
-  // A claim's names may be answered in one burst; the system cuts it down to what it allows.
-  const int bytes = 1 << 20;
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-  return fd;
-}
-int CloseSocket(int fd, void*) { return ::close(fd); }
-int Connect(int fd, const sockaddr* to, socklen_t size, void*) { return ::connect(fd, to, size); }
-ssize_t Receive(int fd, void* into, std::size_t size, int flags, sockaddr* from, socklen_t* from_size,
-                void*) {
-  return ::recvfrom(fd, into, size, flags, from, from_size);
-}
-ssize_t Send(int fd, const iovec* parts, int count, void*) {
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts);
-  message.msg_iovlen = static_cast<std::size_t>(count);
-  return ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  return alternating;
 }
 
-constexpr ares_socket_functions kSocketFunctions = {&OpenSocket, &CloseSocket, &Connect, &Receive, &Send};
-
-address ToAddress(const sockaddr& raw) {
-  if (raw.sa_family == AF_INET) {
-    sockaddr_in in{};
-    std::memcpy(&in, &raw, sizeof(in));
-    return address_v4(ntohl(in.sin_addr.s_addr));
-  }
-  sockaddr_in6 in{};
-  std::memcpy(&in, &raw, sizeof(in));
-  address_v6::bytes_type bytes;
-  std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
-  return address_v6(bytes);
-}
-
-// Of the file that names the name servers; zero when there is none.
+// The last change of the file that names the name servers; zero when there is none.
 timespec SystemSettingsChangedAt() {
   struct stat file {};
   return ::stat("/etc/resolv.conf", &file) == 0 ? file.st_mtim : timespec{};
-}
-
-std::string Sentence(int status) {
-  switch (status) {
-    case ARES_ENOTFOUND:
-      return "The host name does not exist.";
-    case ARES_ENODATA:
-      return "The host name has no address.";
-    case ARES_ETIMEOUT:
-      return "The name servers did not answer.";
-    case ARES_EBADNAME:
-      return "The host name is not one that can be looked up.";
-    case ARES_ECONNREFUSED:  // c-ares' word for all of: not reached, SERVFAIL, refused
-      return "No name server could tell.";
-    default:
-      return std::string("The name lookup failed: ") + ares_strerror(status) + ".";
-  }
 }
 
 }  // namespace
@@ -101,21 +61,35 @@ struct Resolver::Pending {
   SteadyTime started;
   std::vector<LookupDone> waiting;
   int unanswered = 2;  // families
-  Addresses v4;
-  Addresses v6;
+  Addresses found;
   int ttl = static_cast<int>(AddressCache::kMaxAge.count());
-  int status = ARES_ETIMEOUT;  // of what failed, what says most about the name
-  LocalFault fault = LocalFault::kNone;
+  int status = ARES_ETIMEOUT;  // of the family that failed; when both did, the one that says more of the name
+  bool failed = false;         // the question for at least one family failed
+  bool answered = false;       // a name server sent a message for this lookup
+  std::optional<LocalFault> fault;
   bool finished = false;
 };
 
-struct Resolver::Question {
-  Resolver* resolver;
-  std::list<Pending>::iterator pending;
+struct Resolver::Over {
+  std::vector<LookupDone> waiting;
+  LookupResult result;
 };
 
-Resolver::Resolver(SocketWatch& watch, const std::string& name_servers)
-    : watch_(watch), name_servers_(name_servers), read_at_(SystemSettingsChangedAt()), channel_(Open()) {}
+struct Resolver::Question {
+  Question(Resolver& of, std::list<Pending>::iterator about)
+      : resolver(of), pending(about), on_wire(of.sockets_, about->answered) {}
+
+  Resolver& resolver;
+  std::list<Pending>::iterator pending;
+  DnsSockets::Question on_wire;
+};
+
+Resolver::Resolver(SocketWatch& watch, const std::string& name_servers, const std::string& hosts_file)
+    : watch_(watch),
+      name_servers_(name_servers),
+      hosts_(hosts_file),
+      read_at_(SystemSettingsChangedAt()),
+      channel_(Open()) {}
 
 Resolver::Channel Resolver::Open() {
   ares_options options{};
@@ -123,8 +97,8 @@ Resolver::Channel Resolver::Open() {
   options.timeout = kFirstTimeoutMs;
   options.tries = kTries;
   options.ndomains = 0;
-  std::string hosts_file_then_dns = "fb";
-  options.lookups = hosts_file_then_dns.data();
+  std::string dns_only = "b";
+  options.lookups = dns_only.data();
   options.sock_state_cb_data = this;
   options.sock_state_cb = [](void* self, int fd, int readable, int writable) {
     auto* resolver = static_cast<Resolver*>(self);
@@ -134,10 +108,18 @@ Resolver::Channel Resolver::Open() {
       resolver->watch_.Set(*resolver, fd, readable != 0, writable != 0);
     }
   };
+  int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
+              ARES_OPT_SOCK_STATE_CB;
+#ifdef ARES_OPT_MAXTIMEOUTMS
+  options.maxtimeout = kLongestTimeoutMs;
+  given |= ARES_OPT_MAXTIMEOUTMS;
+#endif
+#ifdef ARES_OPT_QUERY_CACHE
+  options.qcache_max_ttl = 0;  // this class caches answers, for the time that CONTRACT §2 allows
+  given |= ARES_OPT_QUERY_CACHE;
+#endif
   ares_channel channel = nullptr;
-  int status = ares_init_options(&channel, &options,
-                                 ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_DOMAINS |
-                                     ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+  int status = ares_init_options(&channel, &options, given);
   Channel opened(channel);
   if (status == ARES_SUCCESS && !name_servers_.empty()) {
     status = ares_set_servers_ports_csv(channel, name_servers_.c_str());
@@ -146,14 +128,26 @@ Resolver::Channel Resolver::Open() {
     throw std::runtime_error(std::string("cannot set up name lookups (see /etc/resolv.conf): ") +
                              ares_strerror(status));
   }
-  ares_set_socket_functions(channel, &kSocketFunctions, &socket_error_);
+  sockets_.Serve(channel);
   return opened;
 }
 
-// c-ares reads them once; a machine may get other name servers while it runs.
+const Addresses* Resolver::Cached(const std::string& host) {
+  const SteadyTime now = Steady::now();
+  FollowSystem(now);
+  return cache_.Find(host, now);
+}
+
+// A machine may get another hosts file or other name servers while it runs.
 void Resolver::FollowSystem(SteadyTime now) {
-  if (!name_servers_.empty() || now - looked_at_ < kLookAtSettings) return;
+  if (now - looked_at_ < kLookAtSettings) return;
   looked_at_ = now;
+  if (hosts_.Refresh()) cache_.Clear();
+  if (name_servers_.empty()) FollowNameServers();
+}
+
+// c-ares reads its name servers only once, so it needs a new channel when they change.
+void Resolver::FollowNameServers() {
   const timespec changed_at = SystemSettingsChangedAt();
   if (changed_at.tv_sec == read_at_.tv_sec && changed_at.tv_nsec == read_at_.tv_nsec) return;
   try {
@@ -161,25 +155,36 @@ void Resolver::FollowSystem(SteadyTime now) {
     former_.push_back(std::exchange(channel_, std::move(fresh)));
     read_at_ = changed_at;
   } catch (const std::runtime_error&) {
-    // Half written, perhaps: the next look may find it whole.
+    // The file may be half written. The next look reads it again.
   }
 }
 
-// What is pending answers ARES_EDESTRUCTION while the members are still there; nobody is told.
+// c-ares ends the pending questions with ARES_EDESTRUCTION while the members still exist. No `done` is
+// called.
 Resolver::~Resolver() {
   channel_.reset();
   former_.clear();
 }
 
 void Resolver::Lookup(const std::string& host, LookupDone done) {
-  FollowSystem(Steady::now());
+  const SteadyTime now = Steady::now();
+  FollowSystem(now);
+  LookupResult pinned;
+  pinned.addresses = Alternating(hosts_.Find(host));
+  pinned.pinned = true;
+  if (!pinned.addresses.empty()) {
+    cache_.Put(host, pinned.addresses, AddressCache::kMaxAge, now);
+    Over& over = over_.emplace_back(Over{{}, std::move(pinned)});
+    over.waiting.push_back(std::move(done));
+    return;
+  }
   if (const auto same = unfinished_.find(host); same != unfinished_.end()) {
     same->second->waiting.push_back(std::move(done));
     return;
   }
   const auto pending = pending_.emplace(pending_.end());
   pending->host = host;
-  pending->started = Steady::now();
+  pending->started = now;
   pending->waiting.push_back(std::move(done));
   unfinished_.emplace(host, &*pending);
   tick_ = std::min(tick_, pending->started + kTick);
@@ -188,15 +193,15 @@ void Resolver::Lookup(const std::string& host, LookupDone done) {
     ares_addrinfo_hints hints{};
     hints.ai_flags = ARES_AI_NOSORT;
     hints.ai_family = family;
-    socket_error_ = 0;
+    sockets_.ForgetError();
     ares_getaddrinfo(
         channel_.get(), host.c_str(), nullptr, &hints,
         [](void* argument, int status, int, ares_addrinfo* answer) {
           const std::unique_ptr<Question> question(static_cast<Question*>(argument));
           const Handle<ares_addrinfo, ares_freeaddrinfo> owned(answer);
-          question->resolver->AddAnswer(*question, status, answer);
+          question->resolver.AddAnswer(*question, status, answer);
         },
-        std::make_unique<Question>(Question{this, pending}).release());
+        std::make_unique<Question>(*this, pending).release());
   }
 }
 
@@ -204,18 +209,19 @@ void Resolver::AddAnswer(const Question& question, int status, const ares_addrin
   Pending& pending = *question.pending;
   if (status == ARES_SUCCESS) {
     for (const auto* node = answer->nodes; node != nullptr; node = node->ai_next) {
-      const address found = ToAddress(*node->ai_addr);
-      (found.is_v4() ? pending.v4 : pending.v6).push_back(found);
+      pending.found.push_back(AddressOf(*node->ai_addr));
       pending.ttl = std::min(pending.ttl, node->ai_ttl);
     }
     for (const auto* alias = answer->cnames; alias != nullptr; alias = alias->next) {
       pending.ttl = std::min(pending.ttl, alias->ttl);
     }
   } else {
-    // A name without addresses of one family exists; what the name server said beats what it did not say.
-    const bool known = pending.status == ARES_ENODATA || pending.status == ARES_ENOTFOUND;
-    if (status == ARES_ENODATA || !known) pending.status = status;
-    if (status == ARES_ECONNREFUSED) pending.fault = LocalFaultOf(socket_error_);
+    // A name that does not exist has no address of either family. When one family has no address and the
+    // other question failed, nothing is known about the name.
+    const bool says_less = status == ARES_ENODATA && pending.failed;
+    if (pending.status != ARES_ENOTFOUND && !says_less) pending.status = status;
+    pending.failed = true;
+    if (status == ARES_ECONNREFUSED) pending.fault = LocalFaultOf(sockets_.error());
     if (status == ARES_ENOMEM) pending.fault = LocalFault::kMemory;
   }
   if (--pending.unanswered > 0) return;
@@ -223,7 +229,7 @@ void Resolver::AddAnswer(const Question& question, int status, const ares_addrin
   pending_.erase(question.pending);
 }
 
-// Waiters are told by the next Turn: c-ares may be on the stack, and so may Lookup.
+// The next OnDue calls the callbacks, because c-ares or Lookup may be on the stack now.
 void Resolver::Finish(Pending& pending) {
   if (pending.finished) return;
   pending.finished = true;
@@ -232,48 +238,48 @@ void Resolver::Finish(Pending& pending) {
   if (!result.addresses.empty()) {
     cache_.Put(pending.host, result.addresses, std::chrono::seconds(pending.ttl), Steady::now());
   }
-  over_.emplace_back(std::move(pending.waiting), std::move(result));
+  over_.push_back({std::move(pending.waiting), std::move(result)});
 }
 
 LookupResult Resolver::ResultOf(const Pending& pending) {
   LookupResult result;
-  for (std::size_t i = 0; i < std::max(pending.v4.size(), pending.v6.size()); ++i) {
-    if (i < pending.v4.size()) result.addresses.push_back(pending.v4[i]);
-    if (i < pending.v6.size()) result.addresses.push_back(pending.v6[i]);
-  }
+  result.addresses = Alternating(pending.found);
   if (result.addresses.empty()) {
-    result.error = Sentence(pending.status);
     result.fault = pending.fault;
+    const bool other_silent = pending.unanswered > 0 && pending.status == ARES_ENODATA;
+    const int status = other_silent ? ARES_ETIMEOUT : pending.status;
+    result.failure = result.fault ? LookupFailure::kOther : FailureOf(status, pending.answered);
+    result.error = Sentence(result.failure, status);
   }
   return result;
 }
 
-void Resolver::Turn(SteadyTime now) {
+void Resolver::OnDue(SteadyTime now) {
   if (now >= tick_) {
-    socket_error_ = 0;
+    sockets_.ForgetError();
     Process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     for (Pending& pending : pending_) {
       const auto age = now - pending.started;
       if (age < kEnoughWithOneFamily) break;
-      if (age >= kGiveUp || !pending.v4.empty() || !pending.v6.empty()) Finish(pending);
+      if (age >= kGiveUp || !pending.found.empty()) Finish(pending);
     }
     tick_ = pending_.empty() ? SteadyTime::max() : now + kTick;
     if (pending_.empty()) former_.clear();
   }
-  for (const auto& [waiting, result] : std::exchange(over_, {})) {
-    for (const LookupDone& done : waiting) done(result);
+  for (auto& [waiting, result] : std::exchange(over_, {})) {
+    for (LookupDone& done : waiting) done(result);
   }
 }
 
 SteadyTime Resolver::due() const { return over_.empty() ? tick_ : SteadyTime::min(); }
 
 void Resolver::OnReady(int fd, SocketWatch::Readiness readiness, void*) {
-  socket_error_ = 0;
+  sockets_.ForgetError();
   Process(readiness.readable || readiness.error ? fd : ARES_SOCKET_BAD,
           readiness.writable ? fd : ARES_SOCKET_BAD);
 }
 
-// A channel takes no notice of a socket that is not its own.
+// A channel ignores a socket that is not its own.
 void Resolver::Process(int readable, int writable) {
   ares_process_fd(channel_.get(), readable, writable);
   for (const Channel& channel : former_) ares_process_fd(channel.get(), readable, writable);

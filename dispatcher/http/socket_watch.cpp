@@ -6,7 +6,7 @@
 namespace postcall::http {
 namespace {
 
-// Small, so that other work of the loop never waits long for its turn.
+// Small, so that other work of the loop never waits long.
 constexpr std::size_t kBatch = 64;
 
 int MakeEpoll() {
@@ -30,7 +30,7 @@ void SocketWatch::Set(Owner& owner, int fd, bool readable, bool writable, void* 
   if (readable) event.events |= EPOLLIN;
   if (writable) event.events |= EPOLLOUT;
   const int set = epoll_.native_handle();
-  // Known or not, the kernel has the last word: a socket closed meanwhile is no longer in the set.
+  // Only the kernel knows whether the socket is in the set: it removes a socket that is closed.
   if (::epoll_ctl(set, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return;
   ::epoll_ctl(set, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
 }
@@ -47,9 +47,13 @@ bool SocketWatch::Watches(const Owner& owner, int fd, const void* tag) const {
   return index < slots_.size() && slots_[index].owner == &owner && slots_[index].tag == tag;
 }
 
-void SocketWatch::AsyncWait(std::function<void()> ready) {
+void SocketWatch::Untag(const Owner& owner, int fd, const void* tag) {
+  if (fd >= 0 && Watches(owner, fd, tag)) slots_[static_cast<std::size_t>(fd)].tag = nullptr;
+}
+
+void SocketWatch::AsyncWait(UniqueFunction<void()> ready) {
   epoll_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                    [ready = std::move(ready)](boost::system::error_code error) {
+                    [ready = std::move(ready)](boost::system::error_code error) mutable {
                       if (!error) ready();
                     });
 }
@@ -58,7 +62,7 @@ void SocketWatch::Dispatch(const std::function<void()>& after_each) {
   const int count = ::epoll_wait(epoll_.native_handle(), ready_.data(), static_cast<int>(ready_.size()), 0);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = ready_[static_cast<std::size_t>(i)];
-    // An earlier one of this batch may have closed it.
+    // The handler of an earlier event in this batch may have closed it.
     const Slot slot = slots_[static_cast<std::size_t>(event.data.fd)];
     if (slot.owner == nullptr) continue;
     slot.owner->OnReady(event.data.fd,

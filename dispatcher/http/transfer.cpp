@@ -1,21 +1,24 @@
 #include "dispatcher/http/transfer.h"
 
+#include <cerrno>
 #include <new>
 
 #include "dispatcher/http/verdict.h"
 
 namespace postcall::http {
 
-Transfer::Transfer(TransferContext& context, PostRequest request, PostDone done, bool rehearsal)
+Transfer::Transfer(TransferContext& context, Multi& multi, PostRequest request, PostDone done, bool rehearsal)
     : context_(context),
+      multi_(multi),
       request_(std::move(request)),
       done_(std::move(done)),
       rehearsal_(rehearsal),
-      multi_(context.multi_for(request_.url)),
       started_(Steady::now()),
       deadline_(started_ + context.options.timeout) {}
 
-Transfer::~Transfer() { EndAttempt(); }
+Transfer::~Transfer() {
+  if (attempt_) multi_.Remove(*attempt_);
+}
 
 void Transfer::Start() {
   const std::string& host = request_.url.host;
@@ -26,117 +29,148 @@ void Transfer::Start() {
 
   context_.resolver.Lookup(host, [weak = weak_from_this()](const LookupResult& lookup) {
     const auto self = weak.lock();
-    if (!self || self->over_) return;  // time was up before
-    self->looked_up_at_ = Steady::now();
-    if (lookup.addresses.empty()) {
-      self->End(JudgeLookup(lookup));
-    } else {
-      self->OnAddresses(lookup.addresses);
-    }
+    if (self && self->state_.Is(State::kLookup)) self->OnLookup(lookup);  // else the deadline came before
   });
 }
 
+void Transfer::OnLookup(const LookupResult& lookup) {
+  looked_up_at_ = Steady::now();
+  const bool found = !lookup.addresses.empty();
+  if (!lookup.pinned &&
+      (found || lookup.failure == LookupFailure::kNotFound || lookup.failure == LookupFailure::kNoAddress))
+    context_.reachability.NoteNameServer(request_.url.host, found, *looked_up_at_);
+  if (!found) return End(JudgeLookup(lookup));
+  OnAddresses(lookup.addresses);
+}
+
 void Transfer::OnAddresses(const Addresses& addresses) {
-  // One forbidden address forbids the name: whoever answers for it cannot be trusted with the others
-  // (CONTRACT §6).
+  // One forbidden address forbids the name, because the name server that gave it cannot be trusted with the
+  // others (CONTRACT §6).
   for (const auto& address : addresses) {
     if (!context_.policy.Allows(address)) return End(JudgeBlocked());
   }
   untried_.assign(addresses.rbegin(), addresses.rend());
+  Queue();
+}
+
+// The next address is tried in a moment.
+void Transfer::Queue() {
+  state_.Enter(State::kQueued);
   context_.start_soon(*this);
 }
 
 void Transfer::StartAttempt() {
-  if (over_) return;
+  if (!state_.Is(State::kQueued)) return;  // the deadline came before
   const auto address = untried_.back();
   untried_.pop_back();
   ++attempts_;
+  last_.reset();
   try {
     attempt_ = std::make_unique<Attempt>(context_.attempts, *this, request_, address,
                                          Attempt::Manner{rehearsal_, fresh_connection_});
     fresh_connection_ = false;
-    running_ = multi_.Add(*attempt_);
+    if (!multi_.Add(*attempt_)) attempt_.reset();
   } catch (const std::bad_alloc&) {
-    attempt_.reset();
+    // Then there is no attempt either.
   }
-  if (!running_) return End(JudgeFault(LocalFault::kMemory));
+  if (!attempt_) return End(JudgeFault(LocalFault::kMemory));
+  state_.Enter(State::kAttempting);
   if (!untried_.empty()) context_.limit_connect(*this, attempts_);
-  multi_.OnDue();  // the attempt may be over by then, and the transfer, too
-  if (running_) attempt_->LookAtWire();
+  multi_.OnDue();  // by then, the attempt may be over, and so may the transfer
+  if (state_.Is(State::kAttempting)) attempt_->LookAtWire();
 }
 
-void Transfer::EndAttempt() {
-  if (running_) multi_.Remove(*attempt_);
-  running_ = false;
+// The facts are taken last, because closing the connection may show more of the attempt.
+void Transfer::TakeFromLibcurl() {
+  multi_.Remove(*attempt_);
+  last_ = attempt_->Facts();
+  attempt_.reset();
 }
 
 void Transfer::OnAttemptOver(CURLcode code) {
-  EndAttempt();
-  if (over_) return;
-  const Seen& seen = attempt_->seen();
+  TakeFromLibcurl();
+  if (state_.Is(State::kClosing)) return state_.Enter(State::kOver);
+  state_.Enter(State::kAttempted);
   if (Steady::now() >= deadline_) return OnDeadline();
-  // It could not be sent in time any more, so the deadline is near, and ends it.
-  if (seen.too_late) return;
-  if (seen.stale) {
-    untried_.push_back(attempt_->address());
+  // The request could not be sent in time. The deadline is near and will end the transfer.
+  if (last_->state == AttemptState::kTooLate) return;
+  if (last_->state == AttemptState::kStale) {
+    untried_.push_back(last_->address);
     fresh_connection_ = true;
-    return context_.start_soon(*this);
+    return Queue();
   }
 
-  PostResult verdict = JudgeEnd(*attempt_, code);
-  if (rehearsal_ && seen.ready_at) verdict = JudgeRehearsal(*attempt_);
-  // Only what failed before the request was sent, through no fault of ours or of the policy.
+  PostResult verdict = JudgeEnd(*last_, code);
+  NoteSign(verdict.sign);
+  if (last_->system_error == ECONNREFUSED) context_.reachability.NoteAnswer(Steady::now());
+  if (last_->state == AttemptState::kRehearsed) verdict = JudgeRehearsal(*last_);
+  // It failed before the request was sent, and neither this machine nor the policy is the reason.
   const bool failed_early =
       verdict.result.outcome == Outcome::kConnectError || verdict.result.outcome == Outcome::kTlsError;
   if (failed_early && !untried_.empty()) {
-    context_.resolver.MoveToBack(request_.url.host, attempt_->address());
+    context_.resolver.MoveToBack(request_.url.host, last_->address);
     KeepFurthest(std::move(verdict));
-    return context_.start_soon(*this);
+    return Queue();
   }
   if (failed_early && furthest_) {
     KeepFurthest(std::move(verdict));
-    attempt_ = std::move(furthest_->attempt);
+    last_ = std::move(furthest_->attempt);
     verdict = std::move(furthest_->verdict);
   }
   End(std::move(verdict));
 }
 
-// Which address fails last is chance; the one that let us come furthest tells what is wrong.
+// Which address fails last is chance. The attempt that got furthest says best what is wrong.
 void Transfer::KeepFurthest(PostResult verdict) {
   if (furthest_ && furthest_->verdict.result.reached > verdict.result.reached) return;
-  furthest_ = Failure{std::move(attempt_), std::move(verdict)};
+  furthest_ = Failure{*std::exchange(last_, std::nullopt), std::move(verdict)};
 }
 
 void Transfer::OnSlowConnect(int attempt) {
-  if (attempt != attempts_ || !running_ || over_ || attempt_->connected()) return;
-  EndAttempt();
-  context_.resolver.MoveToBack(request_.url.host, attempt_->address());
-  context_.start_soon(*this);
+  if (attempt != attempts_ || !state_.Is(State::kAttempting) || attempt_->connected()) return;
+  NoteSign(NetworkSign::kSilence);
+  TakeFromLibcurl();
+  state_.Enter(State::kAttempted);
+  context_.resolver.MoveToBack(request_.url.host, last_->address);
+  Queue();
+}
+
+// When one address was reached, the network works. When some addresses are silent and others have no route,
+// the sign is silence.
+void Transfer::NoteSign(NetworkSign sign) {
+  if (!sign_ || sign == NetworkSign::kNone) {
+    sign_ = sign;
+  } else if (*sign_ != NetworkSign::kNone && *sign_ != sign) {
+    sign_ = NetworkSign::kSilence;
+  }
 }
 
 void Transfer::OnDeadline() {
-  if (running_) attempt_->LookAtWire();
-  if (attempt_) attempt_->Abandon();
-  const auto step = running_                             ? TimeoutIn::kAttempt
-                    : attempts_ == 0 && untried_.empty() ? TimeoutIn::kLookup
-                                                         : TimeoutIn::kWait;
-  if (!attempt_ && furthest_) attempt_ = std::move(furthest_->attempt);
-  End(JudgeTimeout(attempt_.get(), step, context_.options.timeout));
+  auto step = TimeoutIn::kWait;
+  if (state_.Is(State::kLookup)) step = TimeoutIn::kLookup;
+  if (state_.Is(State::kAttempting)) {
+    step = TimeoutIn::kAttempt;
+    attempt_->LookAtWire();
+    attempt_->Abandon();
+    last_ = attempt_->Facts();
+  }
+  if (!last_ && furthest_) last_ = std::move(furthest_->attempt);
+  PostResult verdict = JudgeTimeout(last_ ? &*last_ : nullptr, step, context_.options.timeout);
+  NoteSign(verdict.sign);
+  End(std::move(verdict));
 }
 
 void Transfer::End(PostResult result) {
   result.result.times = Times(Steady::now());
-  if (attempt_) {
-    const Seen& seen = attempt_->seen();
-    if (seen.sent_at) {
-      result.result.request_bytes = static_cast<std::int64_t>(request_.body.size());
-      (seen.connection_reused ? context_.metrics.connections_reused : context_.metrics.connections_new)
-          .Increment();
-    }
-    if (seen.second_send) context_.metrics.resend_guard.Increment();
+  if (sign_) result.sign = *sign_;
+  if (last_ && last_->sent_at) {
+    result.result.request_bytes = static_cast<std::int64_t>(request_.body.size());
+    (last_->connection_reused ? context_.metrics.connections_reused : context_.metrics.connections_new)
+        .Increment();
+    if (last_->state == AttemptState::kSecondStopped) context_.metrics.resend_guard.Increment();
   }
   result_ = std::move(result);
-  over_ = true;
+  state_.Enter(state_.Is(State::kAttempting) ? State::kClosing : State::kOver);
   context_.over(*this);
 }
 
@@ -144,16 +178,15 @@ PhaseTimes Transfer::Times(SteadyTime now) const {
   PhaseTimes times;
   times.total = Milliseconds(now - started_);
   if (looked_up_at_) times.lookup = Milliseconds(*looked_up_at_ - started_);
-  if (!attempt_) return times;
-  const Seen& seen = attempt_->seen();
-  if (seen.connected_at) {
-    times.connect = Milliseconds(*seen.connected_at - looked_up_at_.value_or(started_));
-    if (seen.ready_at && request_.url.scheme == "https") {
-      times.tls = Milliseconds(*seen.ready_at - *seen.connected_at);
+  if (!last_) return times;
+  if (last_->connected_at) {
+    times.connect = Milliseconds(*last_->connected_at - looked_up_at_.value_or(started_));
+    if (last_->ready_at && request_.url.scheme == "https") {
+      times.tls = Milliseconds(*last_->ready_at - *last_->connected_at);
     }
   }
-  if (seen.first_byte_at && seen.sent_at) {
-    times.first_byte = Milliseconds(*seen.first_byte_at - *seen.sent_at);
+  if (last_->sent_at && last_->response.first_byte_at) {
+    times.first_byte = Milliseconds(*last_->response.first_byte_at - *last_->sent_at);
   }
   return times;
 }

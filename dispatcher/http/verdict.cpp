@@ -1,10 +1,8 @@
 #include "dispatcher/http/verdict.h"
 
-#include <sys/socket.h>
-
-#include <boost/asio/ip/udp.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <system_error>
 
 #include "dispatcher/http/local_fault.h"
@@ -14,66 +12,58 @@ namespace {
 
 constexpr char kForbidden[] = "The host is or resolves to an address that the egress policy does not allow.";
 
-DeliveryResult Facts(const Attempt& attempt, Reached reached) {
-  const Seen& seen = attempt.seen();
-  DeliveryResult facts;
-  facts.reached = reached;
-  facts.http_status = attempt.Status();
-  facts.response_body = seen.body;
-  facts.response_truncated = seen.body_cut;
-  facts.response_bytes = static_cast<std::int64_t>(seen.body_bytes);
+// The columns of the log that do not depend on the outcome.
+DeliveryResult ResultOf(const AttemptFacts& attempt, Reached reached) {
+  DeliveryResult result;
+  result.reached = reached;
+  result.http_status = attempt.http_status;
+  result.response_body = attempt.response.body;
+  result.response_truncated = attempt.response.state == ResponseState::kBodyCut;
+  result.response_bytes = static_cast<std::int64_t>(attempt.response.body_bytes);
   if (attempt.connected()) {
-    facts.remote_address = attempt.address().to_string();
-    facts.connection_reused = seen.connection_reused;
+    result.remote_address = attempt.address.to_string();
+    result.connection_reused = attempt.connection_reused;
   }
-  facts.certificate_ends_at = seen.certificate_ends_at;
-  return facts;
+  result.certificate_ends_at = attempt.tls.certificate_ends_at;
+  return result;
 }
 
-// How far an attempt came that has no whole answer.
-Reached ReachedSoFar(const Attempt& attempt) {
-  if (attempt.seen().first_byte_at) return Reached::kResponseStarted;
-  if (attempt.seen().sent_at) return Reached::kRequestSent;
+// How far an attempt without a complete answer got.
+Reached ReachedSoFar(const AttemptFacts& attempt) {
+  if (attempt.response.first_byte_at) return Reached::kResponseStarted;
+  if (attempt.sent_at) return Reached::kRequestSent;
   return attempt.connected() ? Reached::kConnected : Reached::kNothing;
 }
 
 PostResult Failed(DeliveryResult facts, Outcome outcome, std::string error) {
   facts.outcome = outcome;
   facts.error = std::move(error);
-  return {std::move(facts), LocalFault::kNone};
+  return {.result = std::move(facts)};
 }
 
 std::string FaultSentence(LocalFault fault) {
   switch (fault) {
-    case LocalFault::kNone:
-      break;
     case LocalFault::kDescriptors:
       return "The dispatcher was out of file descriptors.";
     case LocalFault::kMemory:
       return "The dispatcher was out of memory.";
     case LocalFault::kPorts:
       return "The dispatcher was out of local ports for this endpoint.";
+    case LocalFault::kNetwork:
+      return "The dispatcher's network was down.";
   }
   return "";
 }
 
-// Without a source address towards it, an address is unreachable, and no port is missing. So it is for IPv6
-// where that is switched off.
-bool HasSourceAddress(const boost::asio::ip::address& to) {
-  if (to.is_v4()) return true;
-  const FileDescriptor probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const boost::asio::ip::udp::endpoint there(to, 9);
-  return ::connect(probe.get(), there.data(), static_cast<socklen_t>(there.size())) == 0;
-}
-
-LocalFault FaultOf(const Attempt& attempt, CURLcode code) {
+std::optional<LocalFault> FaultOf(const AttemptFacts& attempt, CURLcode code) {
   if (code == CURLE_OUT_OF_MEMORY) return LocalFault::kMemory;
-  const int error = attempt.SystemError();
-  if (error == EADDRNOTAVAIL && HasSourceAddress(attempt.address())) return LocalFault::kPorts;
-  return LocalFaultOf(error);
+  // When there is no source address for it, the address is unreachable, and ports are not the reason.
+  if (attempt.system_error == EADDRNOTAVAIL && (attempt.address.is_v4() || attempt.route == Route::kExists))
+    return LocalFault::kPorts;
+  return LocalFaultOf(attempt.system_error);
 }
 
-// libcurl's and OpenSSL's own words may quote what the peer sent.
+// The texts of libcurl and OpenSSL may quote what the peer sent.
 std::string Printable(std::string text) {
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
@@ -90,21 +80,53 @@ std::string WithoutAddress(std::string text, const std::string& address) {
   return text;
 }
 
-std::string TlsSentence(const Attempt& attempt, CURLcode code) {
-  const std::string detail = WithoutAddress(Printable(attempt.ErrorText()), attempt.address().to_string());
-  return "The TLS handshake failed: " + (detail.empty() ? curl_easy_strerror(code) : detail) + ".";
+// libcurl's own error text.
+std::string Detail(const AttemptFacts& attempt, CURLcode code) {
+  const std::string text = WithoutAddress(Printable(attempt.error_text), attempt.address.to_string());
+  return text.empty() ? curl_easy_strerror(code) : text;
 }
 
-std::string ConnectSentence(const Attempt& attempt, CURLcode code) {
-  const int error = attempt.SystemError();
+// The endpoint's own alert says more than OpenSSL's error. No value when there was no alert.
+std::optional<std::string> AlertSentence(const AttemptFacts& attempt) {
+  if (!attempt.tls.alert) return std::nullopt;
+  const std::string name = NameOfTlsAlert(*attempt.tls.alert);
+  if (IsAboutClientCertificate(*attempt.tls.alert, attempt.tls.certificate_requested)) {
+    return "The endpoint demands a client certificate (TLS alert " + name + ").";
+  }
+  if (!attempt.sent_at) return "The TLS handshake failed: the endpoint sent the TLS alert " + name + ".";
+  return "The endpoint ended the connection with the TLS alert " + name + ".";
+}
+
+std::string TlsSentence(const AttemptFacts& attempt, CURLcode code) {
+  if (const auto alert = AlertSentence(attempt)) return *alert;
+  return "The TLS handshake failed: " + Detail(attempt, code) + ".";
+}
+
+// If there is a route, a router on the way had none. The reason may be that one endpoint alone.
+NetworkSign SignOf(const AttemptFacts& attempt) {
+  if (attempt.system_error == ETIMEDOUT) return NetworkSign::kSilence;
+  switch (attempt.route) {
+    case Route::kExists:
+      return NetworkSign::kSilence;
+    case Route::kLost:
+      return NetworkSign::kNoRoute;
+    case Route::kNotAsked:
+    case Route::kNever:
+      break;
+  }
+  return NetworkSign::kNone;
+}
+
+std::string ConnectSentence(const AttemptFacts& attempt, CURLcode code) {
+  const int error = attempt.system_error;
   return "No connection could be made: " +
          (error == 0 ? curl_easy_strerror(code) : std::generic_category().message(error)) + ".";
 }
 
-// After the request was sent: these end an answer that libcurl cannot read.
+// The codes with which libcurl ends an answer that it cannot read, after the request was sent.
 bool IsNotHttp(CURLcode code) {
   switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9 to libcurl is whatever does not begin with a status line
+    case CURLE_UNSUPPORTED_PROTOCOL:  // for libcurl, an answer without a status line is HTTP/0.9
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_OUT_OF_MEMORY:
@@ -114,23 +136,35 @@ bool IsNotHttp(CURLcode code) {
   }
 }
 
-std::string LostSentence(const Attempt& attempt, CURLcode code) {
-  const Seen& seen = attempt.seen();
-  if (seen.header_bytes > kMaxHeaderBytes) return "The answer had more than 64 KiB of headers.";
-  if (seen.not_http || seen.switched || IsNotHttp(code)) return "The answer was not HTTP.";
-  if (code == CURLE_PARTIAL_FILE || code == CURLE_OK)
-    return "The connection was closed before the answer was complete.";
-  return seen.first_byte_at ? "The connection was lost before the answer was complete."
-                            : "The connection was lost before an answer came.";
+// The answer began as HTTP, but a later part is not HTTP. For a chunk that it cannot read, libcurl uses the
+// code of a lost connection, and only its error text tells the two apart.
+bool IsMalformed(const AttemptFacts& attempt, CURLcode code) {
+  if (!attempt.http_status) return false;
+  return code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_BAD_CONTENT_ENCODING ||
+         (code == CURLE_RECV_ERROR && attempt.error_text.find("chunk") != std::string::npos);
 }
 
-PostResult JudgeAnswer(const Attempt& attempt, Reached reached) {
-  DeliveryResult facts = Facts(attempt, attempt.Status() ? reached : Reached::kResponseStarted);
+std::string LostSentence(const AttemptFacts& attempt, CURLcode code) {
+  const ResponseState response = attempt.response.state;
+  if (response == ResponseState::kTooManyHeaders) return "The answer had more than 64 KiB of headers.";
+  if (response == ResponseState::kNotHttp || response == ResponseState::kSwitched)
+    return "The answer was not HTTP.";
+  if (IsMalformed(attempt, code)) return "The answer was malformed: " + Detail(attempt, code) + ".";
+  if (IsNotHttp(code)) return "The answer was not HTTP.";
+  if (const auto alert = AlertSentence(attempt)) return *alert;
+  if (code == CURLE_PARTIAL_FILE || code == CURLE_OK)
+    return "The connection was closed before the answer was complete.";
+  return attempt.response.first_byte_at ? "The connection was lost before the answer was complete."
+                                        : "The connection was lost before an answer came.";
+}
+
+PostResult JudgeAnswer(const AttemptFacts& attempt, Reached reached) {
+  DeliveryResult facts = ResultOf(attempt, attempt.http_status ? reached : Reached::kResponseStarted);
   if (!facts.http_status) return Failed(std::move(facts), Outcome::kNetworkError, "The answer was not HTTP.");
   const int status = *facts.http_status;
   if (status / 100 == 2) {
     facts.outcome = Outcome::kDelivered;
-    return {std::move(facts), LocalFault::kNone};
+    return {.result = std::move(facts)};
   }
   std::string error = "The endpoint answered with status " + std::to_string(status);
   error += status / 100 == 3 && status != 304 ? "; redirects are not followed." : ".";
@@ -145,30 +179,34 @@ std::string InSeconds(std::chrono::milliseconds limit) {
 
 }  // namespace
 
-PostResult JudgeEnd(const Attempt& attempt, CURLcode code) {
-  const Seen& seen = attempt.seen();
-  if (seen.body_cut) return JudgeAnswer(attempt, Reached::kResponseStarted);
-  // To libcurl an answer that ends within its head is complete.
-  if (seen.answered || (code == CURLE_OK && (seen.has_head || !attempt.Status())))
+PostResult JudgeEnd(const AttemptFacts& attempt, CURLcode code) {
+  const ResponseState response = attempt.response.state;
+  if (response == ResponseState::kBodyCut) return JudgeAnswer(attempt, Reached::kResponseStarted);
+  // For libcurl, an answer that ends inside its head is complete.
+  const bool has_head = response == ResponseState::kBody || response == ResponseState::kComplete;
+  if (response == ResponseState::kComplete || (code == CURLE_OK && (has_head || !attempt.http_status)))
     return JudgeAnswer(attempt, Reached::kResponseComplete);
 
-  if (seen.sent_at) {
+  if (attempt.sent_at) {
     const Reached reached = IsNotHttp(code) ? Reached::kResponseStarted : ReachedSoFar(attempt);
-    return Failed(Facts(attempt, reached), Outcome::kNetworkError, LostSentence(attempt, code));
+    return Failed(ResultOf(attempt, reached), Outcome::kNetworkError, LostSentence(attempt, code));
   }
   const Reached reached = ReachedSoFar(attempt);
-  if (seen.blocked) return JudgeBlocked();
-  if (const LocalFault fault = FaultOf(attempt, code); fault != LocalFault::kNone) return JudgeFault(fault);
+  if (attempt.state == AttemptState::kForbidden) return JudgeBlocked();
+  if (const auto fault = FaultOf(attempt, code)) return JudgeFault(*fault);
   if (code == CURLE_URL_MALFORMAT) {
-    return Failed(Facts(attempt, reached), Outcome::kInvalidUrl, "The URL cannot be used.");
+    return Failed(ResultOf(attempt, reached), Outcome::kInvalidSettings, "The URL cannot be used.");
   }
-  if (seen.connected_at) {
-    return Failed(Facts(attempt, reached), Outcome::kTlsError, TlsSentence(attempt, code));
+  if (attempt.connected_at) {
+    return Failed(ResultOf(attempt, reached), Outcome::kTlsError, TlsSentence(attempt, code));
   }
-  return Failed(Facts(attempt, reached), Outcome::kConnectError, ConnectSentence(attempt, code));
+  PostResult failed =
+      Failed(ResultOf(attempt, reached), Outcome::kConnectError, ConnectSentence(attempt, code));
+  failed.sign = SignOf(attempt);
+  return failed;
 }
 
-PostResult JudgeTimeout(const Attempt* attempt, TimeoutIn step, std::chrono::milliseconds limit) {
+PostResult JudgeTimeout(const AttemptFacts* attempt, TimeoutIn step, std::chrono::milliseconds limit) {
   const Reached reached = attempt == nullptr ? Reached::kNothing : ReachedSoFar(*attempt);
   std::string error;
   switch (reached) {
@@ -188,19 +226,26 @@ PostResult JudgeTimeout(const Attempt* attempt, TimeoutIn step, std::chrono::mil
   }
   DeliveryResult facts;
   facts.reached = reached;
-  if (attempt != nullptr) facts = Facts(*attempt, reached);
-  return Failed(std::move(facts), Outcome::kTimeout, error + " within " + InSeconds(limit) + ".");
+  if (attempt != nullptr) facts = ResultOf(*attempt, reached);
+  PostResult timeout =
+      Failed(std::move(facts), Outcome::kTimeout, error + " within " + InSeconds(limit) + ".");
+  if (reached == Reached::kNothing)
+    timeout.sign = step == TimeoutIn::kLookup ? NetworkSign::kNoNameServer : NetworkSign::kSilence;
+  return timeout;
 }
 
-PostResult JudgeRehearsal(const Attempt& attempt) {
-  return Failed(Facts(attempt, Reached::kConnected), Outcome::kNotSent, "This was a rehearsal.");
+PostResult JudgeRehearsal(const AttemptFacts& attempt) {
+  return Failed(ResultOf(attempt, Reached::kConnected), Outcome::kNotSent, "This was a rehearsal.");
 }
 
 PostResult JudgeLookup(const LookupResult& failed) {
-  if (failed.fault != LocalFault::kNone) return JudgeFault(failed.fault);
+  if (failed.fault) return JudgeFault(*failed.fault);
   DeliveryResult facts;
   facts.reached = Reached::kNothing;
-  return Failed(std::move(facts), Outcome::kDnsError, failed.error);
+  PostResult unknown = Failed(std::move(facts), Outcome::kDnsError, failed.error);
+  if (failed.failure == LookupFailure::kNoServer || failed.failure == LookupFailure::kServerFailed)
+    unknown.sign = NetworkSign::kNoNameServer;
+  return unknown;
 }
 
 PostResult JudgeBlocked() {
@@ -214,7 +259,7 @@ PostResult JudgeFault(LocalFault fault) {
   facts.outcome = Outcome::kNotSent;
   facts.reached = Reached::kNothing;
   facts.error = FaultSentence(fault);
-  return {std::move(facts), fault};
+  return {.result = std::move(facts), .fault = fault};
 }
 
 }  // namespace postcall::http

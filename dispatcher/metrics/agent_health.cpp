@@ -11,8 +11,8 @@ constexpr auto kForgetEvery = std::chrono::minutes(1);
 }  // namespace
 
 void AgentHealth::Note(const AgentId& agent, bool delivered, SteadyTime now) {
-  const std::lock_guard lock(mutex_);
-  // Here too, so that memory stays bounded by ten minutes' agents while nobody scrapes.
+  const MutexLock lock(mutex_);
+  // Forgets here as well: without a scrape, memory is still bounded by the agents of ten minutes.
   if (now - forgot_at_ >= kForgetEvery) Forget(now);
   Last& last = agents_[std::hash<AgentId>{}(agent)];
   last.any = now;
@@ -20,7 +20,7 @@ void AgentHealth::Note(const AgentId& agent, bool delivered, SteadyTime now) {
 }
 
 AgentHealth::Counts AgentHealth::Count(SteadyTime now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Forget(now);
   Counts counts{.active = agents_.size(), .failing = 0};
   for (const auto& [agent, last] : agents_) {

@@ -12,7 +12,7 @@ constexpr auto kRemembered = std::chrono::hours(24);
 
 void CertificateExpiry::Note(std::string_view endpoint, DatabaseTime ends_at, SteadyTime now) {
   const EndpointHash key = std::hash<std::string_view>{}(endpoint);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto known = endpoints_.find(key); known != endpoints_.end()) {
     if (known->second.ends_at != ends_at) {
       by_end_.erase({known->second.ends_at, key});
@@ -23,7 +23,7 @@ void CertificateExpiry::Note(std::string_view endpoint, DatabaseTime ends_at, St
     return;
   }
   if (endpoints_.size() >= capacity_) {
-    // The certificate that ends last cannot be the soonest, unless all the others go.
+    // Full: drops the certificate that ends last, because it is the least likely to become the soonest.
     if (by_end_.empty() || by_end_.rbegin()->first <= ends_at) return;
     Remove(by_end_.rbegin()->second);
   }
@@ -31,14 +31,21 @@ void CertificateExpiry::Note(std::string_view endpoint, DatabaseTime ends_at, St
   by_end_.emplace(ends_at, key);
 }
 
-std::optional<DatabaseTime> CertificateExpiry::Soonest(SteadyTime now) {
-  const std::lock_guard lock(mutex_);
-  while (!by_end_.empty()) {
-    const auto [ends_at, endpoint] = *by_end_.begin();
-    if (now - endpoints_.at(endpoint).at <= kRemembered) return ends_at;
-    Remove(endpoint);
+CertificateExpiry::Sample CertificateExpiry::Look(SteadyTime now, DatabaseTime clock) {
+  Sample sample;
+  const MutexLock lock(mutex_);
+  for (auto next = by_end_.begin(); next != by_end_.end();) {
+    const auto [ends_at, endpoint] = *next++;  // moves on first, because Remove erases this entry
+    if (now - endpoints_.at(endpoint).at > kRemembered) {
+      Remove(endpoint);
+    } else if (ends_at <= clock) {
+      ++sample.expired;
+    } else {
+      sample.soonest = ends_at;
+      break;
+    }
   }
-  return std::nullopt;
+  return sample;
 }
 
 void CertificateExpiry::Remove(EndpointHash endpoint) {

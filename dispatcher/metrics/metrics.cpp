@@ -19,12 +19,12 @@ using prometheus::Labels;
 using prometheus::Registry;
 using Buckets = Histogram::BucketBoundaries;
 
-// Around the limit of 10 s the buckets are narrow: they show that deliveries end by it, and what just missed
-// it.
+// The buckets around the limit of 10 s are narrow: they show whether deliveries end in time, and by how much
+// one missed the limit.
 const Buckets kDeliverySeconds = {.01, .025, .05, .1,   .25, .5,   1,     2,  3,
                                   5,   7.5,  9,   9.75, 10,  10.1, 10.25, 11, 15};
 const Buckets kPhaseSeconds = {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 3, 5, 7.5, 10};
-// To a day: after an outage the outbox is that old.
+// Up to one day: after an outage, rows in the outbox can be that old.
 const Buckets kLatencySeconds = {.005, .01, .025, .05, .1,  .25,  .5,   1,     2.5,   5,
                                  10,   30,  60,   300, 900, 3600, 7200, 21600, 43200, 86400};
 const Buckets kDatabaseSeconds = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30};
@@ -92,18 +92,6 @@ std::string_view ToString(Operation operation) {
   return "";
 }
 
-std::string_view ToString(LocalFault kind) {
-  switch (kind) {
-    case LocalFault::kDescriptors:
-      return "descriptors";
-    case LocalFault::kMemory:
-      return "memory";
-    case LocalFault::kPorts:
-      return "ports";
-  }
-  return "";
-}
-
 Metrics::Metrics(const BuildInfo& build)
     : registry_(std::make_shared<Registry>()),
       unknown_resolved(AddCounter(*registry_, "postcall_unknown_resolved_total",
@@ -125,24 +113,27 @@ Metrics::Metrics(const BuildInfo& build)
                                    "Time of a transaction that records outcomes.", kDatabaseSeconds)),
       loop_lag(AddHistogram(*registry_, "postcall_loop_lag_seconds",
                             "How late a network thread's timer fires.", kLagSeconds)),
-      claim_batch_size(
-          AddHistogram(*registry_, "postcall_claim_batch_size", "Deliveries that a claim took.", kRows)),
+      claim_batch_size(AddHistogram(*registry_, "postcall_claim_batch_size", "Deliveries per claim.", kRows)),
       record_batch_size(AddHistogram(*registry_, "postcall_record_batch_size",
-                                     "Outcomes that one transaction recorded.", kRows)),
+                                     "Outcomes recorded per transaction.", kRows)),
       in_flight(AddGauge(*registry_, "postcall_in_flight", "Deliveries in flight.")),
       in_flight_limit(AddGauge(*registry_, "postcall_in_flight_limit",
-                               "Deliveries that this instance lets be in flight at once.")),
+                               "Most deliveries that this instance has in flight at once.")),
       slow_in_flight(AddGauge(*registry_, "postcall_slow_in_flight",
-                              "Deliveries in flight of agents which were slow lately.")),
+                              "Deliveries in flight of agents that were slow recently.")),
       outbox_depth(AddGauge(*registry_, "postcall_outbox_depth",
-                            "Deliveries waiting in the outbox, counted to 100,000; the same from each "
+                            "Deliveries waiting in the outbox, counted up to 100,000; the same from each "
                             "instance, so take the max().")),
       outbox_oldest_age(AddGauge(*registry_, "postcall_outbox_oldest_age_seconds",
                                  "How long the oldest delivery in the outbox has been due; the same from "
                                  "each instance, so take the max().")),
+      enqueued_recent(
+          AddGauge(*registry_, "postcall_enqueued_recent",
+                   "Calls that were enqueued in the last 5 minutes, counted up to 1,000,000; the same "
+                   "from each instance, so take the max().")),
       unaccounted(AddGauge(*registry_, "postcall_unaccounted",
                            "Enqueued calls that are neither waiting, in flight nor in the delivery log; "
-                           "anything but 0 is a fault.")),
+                           "any value but 0 is a fault.")),
       outcomes_unrecorded(AddGauge(*registry_, "postcall_outcomes_unrecorded",
                                    "Deliveries that are over but not yet in the delivery log.")),
       database_connected(
@@ -150,8 +141,11 @@ Metrics::Metrics(const BuildInfo& build)
       partitions_ahead_days(AddGauge(*registry_, "postcall_partitions_ahead_days",
                                      "Days ahead for which the delivery log has partitions.")),
       certificate_expiry_(AddGauge(*registry_, "postcall_certificate_expiry_timestamp_seconds",
-                                   "The soonest end of a certificate among the endpoints seen in the last "
-                                   "day, since the epoch; +Inf while none was seen.")),
+                                   "The next time that a certificate ends, in seconds since the epoch, among "
+                                   "the latest certificate of each host seen in the last day; +Inf while "
+                                   "there is none.")),
+      certificates_expired_(AddGauge(*registry_, "postcall_certificates_expired",
+                                     "Hosts seen in the last day whose latest certificate has ended.")),
       agents_failing_(AddGauge(*registry_, "postcall_agents_failing",
                                "Agents with deliveries in the last 10 minutes, none of them delivered.")),
       agents_active_(
@@ -181,15 +175,24 @@ Metrics::Metrics(const BuildInfo& build)
                                    "Deliveries that this machine could not start, by what it ran out of.",
                                    {{"kind", std::string(ToString(kLocalFaults[i]))}});
   }
+  for (std::size_t i = 0; i < kDeclineReasons.size(); ++i) {
+    declined_recent_[i] = &AddGauge(
+        *registry_, "postcall_declined_recent",
+        "Completed calls of the last 5 minutes that were not enqueued, by reason; counted up to 1,000,000; "
+        "the same from each instance, so take the max().",
+        {{"reason", std::string(ToString(kDeclineReasons[i]))}});
+  }
   AddGauge(*registry_, "postcall_build_info", "1; the labels name this build.",
            {{"version", build.version}, {"libcurl", build.libcurl}, {"libpq", build.libpq}})
       .Set(1);
 }
 
-std::string Metrics::Expose(SteadyTime now) {
-  const std::optional<DatabaseTime> soonest = certificates.Soonest(now);
-  certificate_expiry_.Set(soonest ? std::chrono::duration<double>(soonest->time_since_epoch()).count()
-                                  : std::numeric_limits<double>::infinity());
+std::string Metrics::Expose(SteadyTime now, DatabaseTime clock) {
+  const CertificateExpiry::Sample expiry = certificates.Look(now, clock);
+  certificate_expiry_.Set(expiry.soonest
+                              ? std::chrono::duration<double>(expiry.soonest->time_since_epoch()).count()
+                              : std::numeric_limits<double>::infinity());
+  certificates_expired_.Set(static_cast<double>(expiry.expired));
   const AgentHealth::Counts counts = agents.Count(now);
   agents_failing_.Set(static_cast<double>(counts.failing));
   agents_active_.Set(static_cast<double>(counts.active));
@@ -215,5 +218,9 @@ Counter& Metrics::database_errors(Operation operation) {
 }
 
 Counter& Metrics::local_faults(LocalFault kind) { return *local_faults_[static_cast<std::size_t>(kind)]; }
+
+Gauge& Metrics::declined_recent(DeclineReason reason) {
+  return *declined_recent_[static_cast<std::size_t>(reason)];
+}
 
 }  // namespace postcall::metrics

@@ -28,7 +28,7 @@ struct Stat {
 std::optional<Stat> ReadStat(const std::string& path) {
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  // The second field is the program's name in parentheses and may itself hold blanks and parentheses.
+  // The second field is the program's name in parentheses. The name may contain spaces and parentheses.
   const auto name_end = text.rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream fields(text.substr(name_end + 1));
@@ -59,7 +59,8 @@ std::optional<Stat> ReadStat(const std::string& path) {
   return stat;
 }
 
-// The number after `name` at the start of a line; none when there is no such line or no number ("unlimited").
+// The number after `name` at the start of a line; no value when there is no such line, or when it has no
+// number ("unlimited").
 std::optional<double> ReadNumberAfter(const std::string& path, std::string_view name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -81,7 +82,7 @@ std::optional<double> CountDescriptors(const std::string& path) {
     if (error) return std::nullopt;
     ++count;
   }
-  return count - 1;  // the one that this very count opened
+  return count - 1;  // not the one that is open for this count
 }
 
 class Families {

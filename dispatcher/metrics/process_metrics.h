@@ -14,7 +14,7 @@ class ProcessMetrics : public prometheus::Collectable {
  public:
   explicit ProcessMetrics(std::string proc = "/proc") : proc_(std::move(proc)) {}
 
-  // What cannot be read is left out; an absent series is true, a zero would not be.
+  // A value that cannot be read is left out: a zero would be wrong.
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:

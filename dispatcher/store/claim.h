@@ -1,10 +1,20 @@
 // Takes due rows out of the outbox and into the delivery log, in one transaction that is committed before
 // anything is sent: a crash must count as an attempt (CONTRACT §1). Blocks; on the thread that owns the
 // session.
+//
+//     Pick ──> OpenClaim ── Finish, Read ──> OpenClaim ── Commit ──> Claimed | InDoubt
+//       │                        │
+//       │                        └──> TooMany | Unreadable
+//       └──> Nothing | TooMany | Unreadable
+//
+// An OpenClaim that ends without its commit is rolled back: its rows are in the outbox as before.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,19 +22,39 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 #include "schema/call.h"
 #include "schema/ids.h"
 #include "schema/outcome.h"
 
+namespace postcall::postgres {
+class Transaction;
+}
+
 namespace postcall::store {
+
+class AgentSettingsText;
+class CallsAsRead;
+
+// Calls that take longer to read are slow. A claim of all agents reads for no longer.
+inline constexpr std::chrono::milliseconds kReadAtOnce{400};
+
+// Who claims.
+struct Claimer {
+  DispatcherId dispatcher;
+  ClaimId claim_id;  // begins with the first eight bytes of `dispatcher` and is never used twice
+  std::string instance;
+};
 
 struct ClaimLimits {
   int max_rows = 0;
   int per_agent = 0;                                  // rows of one agent, when it is not named below
   std::vector<std::pair<AgentId, int>> agent_limits;  // exceptions; 0 steps over the agent
   AgentId after;                                      // agents after this one come first, then the others
-  std::int64_t max_bytes = std::int64_t{64} << 20;    // of call data read at once; the first row always comes
+  // When not empty, only rows of these agents are claimed, in this order. Reading them may take seconds.
+  std::vector<AgentId> only_agents = {};
+  std::int64_t max_bytes = std::int64_t{64} << 20;  // of call data read at once; the first row always comes
+  std::chrono::milliseconds read_limit = kReadAtOnce;  // for each read of a claim of all agents
 };
 
 // What is used of an agent's settings: its URL, headers and secrets.
@@ -33,74 +63,137 @@ struct SettingsAsRead {
   std::int64_t bytes = 0;  // above kMaxAgentSettingsBytes: too large, and not fetched
 };
 
-// A due row, locked by this claim. Views are valid during the judge's call only.
-struct Candidate {
+// A due row, locked by its claim.
+struct PickedRow {
   DeliveryId id;
-  std::string_view call_id;
-  std::string_view agent_id;  // empty: the call is gone, and was never read
+  CallId call_id;
+  AgentId agent_id;  // empty: the call was removed, and was never read
   Cause cause = Cause::kCompletion;
-  DatabaseTime enqueued_at;
   DatabaseTime due_at;
-  int returns = 0;                           // how often it was given back
-  int unread = 0;                            // how often it was put off because its call could not be read
-  const SettingsAsRead* settings = nullptr;  // none: the agent is gone
-  const Call* call = nullptr;                // for `decide` only; none: the call is gone
+  int requeues = 0;  // how often it was requeued
+
+  // The claim's own.
+  std::size_t position = 0;        // in the order of the pick
+  std::string location;            // of the row in the outbox, while the claim is open
+  bool was_unread = false;         // it was postponed because its call could not be read
+  bool agent_was_unknown = false;  // until this claim found it
 };
 
-struct Leave {};    // stays in the outbox, free for others once the claim is over
-struct Read {};     // to be decided once its call is read
-struct Send {       // enters the log as in_flight; to be sent after the commit
-  std::string url;  // for the log: without user info and query values
+// A row that enters the log as in_flight, to be sent after the commit. Refers to what its delivery owns.
+struct ToSend {
+  const PickedRow* row = nullptr;
+  std::string_view url;  // for the log: without user info and query values
 };
-struct Finish {  // enters the log with its final outcome, `reached` nothing
+
+// A row that enters the log with its final outcome, `reached` nothing.
+struct FinishedRow {
+  PickedRow row;
   Outcome outcome = Outcome::kSkipped;
-  std::string url;  // as for Send; empty: none
+  std::string url;  // as for ToSend; empty: none
   std::string error;
 };
 
-// What becomes of each row, before anything is written. Asked twice, so that no call is read in vain: reading
-// costs more than everything else about a claim.
-struct Judge {
-  // For each row, in the order of the claim.
-  std::function<std::variant<Leave, Read, Finish>(const Candidate&)> admit;
-  // For each row that is to be read, in the same order, up to the limit of bytes. The rows behind it stay in
-  // the outbox.
-  std::function<std::variant<Leave, Send, Finish>(const Candidate&)> decide;
-  // For a row whose call could not be read again and again; only what it was picked with is known.
-  std::function<Finish(const Candidate&)> give_up;
-  // Nothing of what was admitted and decided since the last claim was claimed.
-  std::function<void()> forget;
+// No row is due that the limits admit, or other claims have locked those that are.
+struct Nothing {};
+
+// Some of these rows cannot be read, or not all in time: the next claim is of `rows_next` at most.
+struct TooMany {
+  int rows = 0;
+  int rows_next = 0;
 };
 
+// This one row cannot be read: a source view raised an error for it, or it takes too long. It is in the
+// outbox as before. A claim of all agents steps over its agent from now on; a claim of `only_agents` sets it
+// aside (set_aside.h).
+struct Unreadable {
+  DeliveryId id;
+  CallId call_id;
+  AgentId agent_id;
+  Cause cause = Cause::kCompletion;
+  bool timed_out = false;  // it was the time, and not an error
+  std::string error;
+};
+
+// What a claim came by, so that the next one goes on from there.
+struct Walk {
+  int rows = 0;  // that were picked and locked
+  // The next claim starts after this agent: of the last row that was admitted or finished, so that those that
+  // were left come first then; of the last row when all were left.
+  AgentId last_agent;
+  bool more = false;  // a limit of the claim cut it short: there may be more rows that are due
+  // Agents with a row that was postponed before, as it could not be read. A claim of all agents leaves it.
+  std::vector<AgentId> unread;
+};
+
+// The claim is committed. Without rows nothing was written.
 struct Claimed {
   ClaimId claim_id;
-  ClockAnchor anchor;                // `at` is claimed_at of every row of the claim
-  SteadyTime fence;                  // before the claim proved that this dispatcher lives; see Confirm
-  std::vector<DeliveryId> sent;      // the rows judged Send, in the judge's order
-  std::vector<DeliveryId> finished;  // the rows judged Finish
-  int candidates = 0;                // rows shown to the judge
-  AgentId last_agent;  // after whom the next claim starts: of the last row that the judge did not leave at
-                       // once, so that those left come first then; of the last one when it left all
-  bool more = false;   // a limit of the claim cut it short: there may be more rows that are due
-  int rows_next = 0;   // not 0: nothing was claimed, for some of the rows cannot be read, or not all in time;
-                       // the next claim takes so many at most
+  ClockAnchor anchor{};      // `at` is claimed_at of every row of the claim
+  SteadyTime owned_since{};  // before the claim proved that this dispatcher lives; see Confirm
+  std::vector<FinishedRow> finished;
 };
 
-// The answer to the commit was lost: the rows are claimed, or still in the outbox, and nobody may send them
-// before ResolveClaim has told which (CONTRACT §4, "Commits in doubt").
+// The answer to the commit was lost, and the rows are claimed or still in the outbox; or they are claimed,
+// but the server gave up its wait for a synchronous standby, and a fail-over may undo the claim. They are not
+// sent before ResolveClaim has decided (CONTRACT §4, "Commits in doubt").
 struct InDoubt {
-  Claimed claimed;  // what was claimed, if it was
+  Claimer claimer;
+  Claimed claimed;                  // what it is, if it is committed
+  std::vector<DeliveryId> to_send;  // the rows that it sends then, in their order
   std::string transaction_id;
 };
 
-// One claim. A platform's own view may raise an error for some call, or a call may be too large to be read in
-// time: claims with fewer rows find it, it is put off, by 20 s and each time by twice as long, so that it
-// holds up no other, and given up after ten minutes. Registers the dispatcher anew when others took it for
-// gone meanwhile. `claim_id` begins with the first eight bytes of `dispatcher` and is never used twice.
-// Throws Unavailable or Refused when nothing was claimed. Whenever nothing was claimed, and not when that is
-// in doubt, the judge forgets.
-std::variant<Claimed, InDoubt> Claim(Session& session, const DispatcherId& dispatcher,
-                                     const ClaimId& claim_id, const std::string& instance,
-                                     const ClaimLimits& limits, const Judge& judge);
+// Every function may throw Unavailable or Refused; nothing is claimed then.
+class OpenClaim {
+ public:
+  // Locks due rows and reads the settings of their agents. Rows whose wait for an analysis is over become
+  // ready with it, also when nothing is claimed in the end.
+  //
+  // A platform's own view may raise an error for some call, or take seconds: claims with fewer rows find its
+  // agent, whose calls are claimed by themselves from then on (ClaimLimits::only_agents).
+  static std::variant<OpenClaim, Nothing, TooMany, Unreadable> Pick(postgres::Session& session,
+                                                                    Claimer claimer,
+                                                                    const ClaimLimits& limits);
+  OpenClaim(OpenClaim&& other) noexcept;
+  OpenClaim& operator=(OpenClaim&& other) noexcept;
+  ~OpenClaim();
+
+  // The rows, once. Those that are neither finished nor committed stay in the outbox.
+  std::vector<PickedRow> TakeRows() { return std::move(rows_); }
+  // None: the agent was removed. Valid until the claim ends.
+  const SettingsAsRead* SettingsOf(const PickedRow& row) const;
+
+  // The row is over with this claim, and nothing is sent.
+  void Finish(PickedRow row, Outcome outcome, std::string url, std::string error);
+
+  // The calls of the first of these rows, in their order and up to the limit of bytes; none: the call was
+  // removed. Only for rows that found a slot, since reading costs more than everything else about a claim.
+  // Valid until the claim ends.
+  using Calls = std::span<const std::optional<Call>>;
+  std::variant<Calls, TooMany, Unreadable> Read(std::span<const ToSend> admitted);
+
+  // Complete after Read.
+  const Walk& walk() const { return walk_; }
+
+  // Writes the finished rows and these to the log, and commits. Registers the dispatcher again when others
+  // took it for dead meanwhile.
+  std::variant<Claimed, InDoubt> Commit(std::span<const ToSend> rows) &&;
+
+ private:
+  OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLimits& limits);
+  void NoteTaken(const PickedRow& row);
+
+  Claimer claimer_;
+  bool of_all_;  // agents
+  std::int64_t max_bytes_;
+  std::chrono::milliseconds read_limit_;
+  std::unique_ptr<postgres::Transaction> transaction_;
+  std::vector<PickedRow> rows_;
+  std::unique_ptr<AgentSettingsText> settings_;
+  std::unique_ptr<CallsAsRead> calls_;
+  std::vector<FinishedRow> finished_;
+  Walk walk_;
+  std::optional<std::size_t> last_taken_;  // the position of the last row that was admitted or finished
+};
 
 }  // namespace postcall::store

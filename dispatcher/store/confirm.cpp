@@ -1,18 +1,20 @@
 #include "dispatcher/store/confirm.h"
 
+#include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/delivery_keys.h"
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/store/transaction_settings.h"
 
 namespace postcall::store {
 namespace {
 
 constexpr const char* kMoveHeartbeat = R"sql(
     UPDATE webhook_dispatchers
-       SET beats = beats + 1,
-           beat_at = clock_timestamp()
+       SET heartbeats = heartbeats + 1,
+           heartbeat_at = clock_timestamp()
      WHERE id = $1::uuid
 )sql";
 
+// IS NOT DISTINCT FROM: see kRecord.
 constexpr const char* kStillOurs = R"sql(
     SELECT d.id
       FROM unnest($1::bigint[], $2::bigint[], $3::uuid[])
@@ -22,17 +24,18 @@ constexpr const char* kStillOurs = R"sql(
        AND d.id = k.id
        AND d.claim_id = k.claim_id
      WHERE d.claimed_at = ANY ($4::timestamptz[])
-       AND d.outcome = 'in_flight'
+       AND d.outcome IS NOT DISTINCT FROM 'in_flight'
      ORDER BY k.position
 )sql";
 
 }  // namespace
 
-Confirmed Confirm(Session& session, const DispatcherId& dispatcher, std::span<const DeliveryKey> keys) {
-  Confirmed confirmed{.fence = Steady::now(), .still = {}};
+Confirmed Confirm(postgres::Session& session, const DispatcherId& dispatcher,
+                  std::span<const DeliveryKey> keys) {
+  Confirmed confirmed{.owned_since = Steady::now(), .still = {}};
   if (keys.empty()) return confirmed;
-  Transaction transaction(session, Transaction::kByKeys);
-  // Taken for gone: all that was in flight is unknown.
+  postgres::Transaction transaction(session, kByKeys);
+  // Declared dead: all of its rows that were in flight are unknown.
   if (transaction.Exec(kMoveHeartbeat, dispatcher.get().ToString()).affected_rows() == 0) return confirmed;
   DeliveryKeys wanted;
   for (const DeliveryKey& key : keys) wanted.Add(key);

@@ -6,21 +6,22 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 #include "schema/delivery.h"
 #include "schema/ids.h"
 
 namespace postcall::store {
 
 struct Confirmed {
-  SteadyTime fence;  // from here on these may be sent for 10 s
+  SteadyTime owned_since;  // from here on these may be sent for 10 s
   std::vector<DeliveryId>
       still;  // those of `keys` that are in_flight under their claim, in the order of `keys`
 };
 
-// Moves the dispatcher's heartbeat in the same transaction, so that nobody can take it for gone, and its rows
-// for unknown, until 30 s later. The others of `keys` must never be sent. Throws Unavailable or Refused;
-// nothing is confirmed then.
-Confirmed Confirm(Session& session, const DispatcherId& dispatcher, std::span<const DeliveryKey> keys);
+// Moves the dispatcher's heartbeat in the same transaction, so that no other dispatcher can declare it dead,
+// and its rows unknown, until 30 s later. The others of `keys` must never be sent. Throws Unavailable or
+// Refused; nothing is confirmed then.
+Confirmed Confirm(postgres::Session& session, const DispatcherId& dispatcher,
+                  std::span<const DeliveryKey> keys);
 
 }  // namespace postcall::store

@@ -1,12 +1,18 @@
 #include "dispatcher/store/database_fit.h"
 
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/postgres/transaction.h"
+#include "dispatcher/store/database_facts.h"
+#include "dispatcher/store/definitions.h"
 #include "migrations/migrations.h"
 
 namespace postcall::store {
 namespace {
 
-constexpr const char* kMigrated = "SELECT to_regclass('webhook_migrations') IS NOT NULL";
+constexpr const char* kMigrated = R"sql(
+    SELECT current_setting('server_version_num')::int AS server,
+           to_regclass('webhook_migrations') IS NOT NULL AS is_migrated,
+           to_regclass('webhook_definitions') IS NULL AS is_of_before
+)sql";
 
 // A database of the platform's own tables lacks nothing when the migrations about ours are missing.
 constexpr const char* kState = R"sql(
@@ -17,6 +23,11 @@ constexpr const char* kState = R"sql(
 )sql";
 
 }  // namespace
+
+const char* const kFaultOfUnreleased =
+    "the dispatcher's tables in this database are of a version before the first release, which cannot be "
+    "upgraded: use "
+    "a new database";
 
 const char* const kFaultOfSourceViews = R"sql(
     WITH need (view, col, type) AS (VALUES
@@ -67,8 +78,9 @@ const char* const kFaultOfSourceViews = R"sql(
      LIMIT 1
 )sql";
 
-// What is read through a view is read as the view's owner, with security_invoker as whoever reads the view:
-// this role, or the owner of the functions that run as theirs. A policy may let a role see all rows.
+// The tables below a view are read with the rights of the view's owner; with security_invoker, with those of
+// the role that reads the view: this role, or the owner of a SECURITY DEFINER function. A policy may let a
+// role see all rows.
 const char* const kFaultOfRowSecurity = R"sql(
     WITH RECURSIVE
       reads (relation, role) AS (
@@ -112,11 +124,14 @@ std::optional<std::string> FaultOfCompatibility(int database) {
          std::to_string(migrations::kCompatibility) + ": use a newer postcall-dispatcher";
 }
 
-std::optional<std::string> FaultOfDatabase(Session& session) {
-  Transaction transaction(session);
-  if (!transaction.Exec(kMigrated)[0][0].as<bool>()) {
+std::optional<std::string> FaultOfDatabase(postgres::Session& session) {
+  postgres::Transaction transaction(session);
+  const pqxx::result migrated = transaction.Exec(kMigrated);
+  if (auto fault = FaultOfServer(migrated[0]["server"].as<int>())) return fault;
+  if (!migrated[0]["is_migrated"].as<bool>()) {
     return "the database has none of the dispatcher's tables: run `postcall-dispatcher migrate`";
   }
+  if (migrated[0]["is_of_before"].as<bool>()) return kFaultOfUnreleased;
   const pqxx::result state = transaction.Exec(kState);
   if (auto fault = FaultOfCompatibility(state[0]["compatibility"].as<int>())) return fault;
 
@@ -128,6 +143,14 @@ std::optional<std::string> FaultOfDatabase(Session& session) {
       return "the database lacks the migration " + std::string(migration.name) +
              ": run `postcall-dispatcher migrate`";
     }
+  }
+
+  const PendingParameters ours(own_tables);
+  const pqxx::result pending =
+      transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version);
+  if (!pending.empty()) {
+    return "the database does not have " + pending[0][0].as<std::string>() +
+           " as this version has it: run `postcall-dispatcher migrate`";
   }
 
   for (const char* const check : {kFaultOfSourceViews, kFaultOfRowSecurity}) {

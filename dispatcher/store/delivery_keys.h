@@ -4,26 +4,26 @@
 #include <cstdint>
 #include <unordered_set>
 
-#include "dispatcher/store/array_literal.h"
-#include "dispatcher/store/database_value.h"
+#include "dispatcher/postgres/array_literal.h"
+#include "dispatcher/postgres/database_value.h"
 #include "schema/delivery.h"
 
 namespace postcall::store {
 
 struct DeliveryKeys {
-  ArrayLiteral ids;
-  ArrayLiteral claimed_at;  // microseconds
-  ArrayLiteral claim_ids;
+  postgres::ArrayLiteral ids;
+  postgres::ArrayLiteral claimed_at;  // microseconds
+  postgres::ArrayLiteral claim_ids;
   // Each moment of a claim once: all rows of a claim share it, so these lead straight to the rows, and to no
-  // more partitions than hold them (see Transaction::kByKeys).
-  ArrayLiteral claims;
+  // more partitions than hold them (see kByKeys).
+  postgres::ArrayLiteral claims;
 
   void Add(const DeliveryKey& key) {
     ids.Add(key.id.get());
-    claimed_at.Add(ToMicroseconds(key.claimed_at));
+    claimed_at.Add(postgres::ToMicroseconds(key.claimed_at));
     claim_ids.Add(key.claim_id.get().ToString());
     if (moments_.insert(key.claimed_at.time_since_epoch().count()).second)
-      claims.Add(TimestampOf(key.claimed_at));
+      claims.Add(postgres::TimestampOf(key.claimed_at));
   }
 
  private:

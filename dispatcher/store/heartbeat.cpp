@@ -1,29 +1,29 @@
 #include "dispatcher/store/heartbeat.h"
 
-#include "dispatcher/store/database_value.h"
-#include "schema/utf8.h"
+#include "common/utf8.h"
+#include "dispatcher/postgres/database_value.h"
 
 namespace postcall::store {
 namespace {
 
 constexpr const char* kMoveHeartbeat = R"sql(
-    INSERT INTO webhook_dispatchers AS d (id, instance, started_at, beat_at)
+    INSERT INTO webhook_dispatchers AS d (id, instance, started_at, heartbeat_at)
     VALUES ($1::uuid, $2, clock_timestamp(), clock_timestamp())
         ON CONFLICT (id) DO UPDATE
-       SET beats = d.beats + 1,
-           beat_at = clock_timestamp()
-    RETURNING (extract(epoch FROM d.beat_at) * 1000000)::bigint AS at,
+       SET heartbeats = d.heartbeats + 1,
+           heartbeat_at = clock_timestamp()
+    RETURNING (extract(epoch FROM d.heartbeat_at) * 1000000)::bigint AS at,
               pg_current_xact_id()::text AS transaction_id,
-              d.beats = 0 AS registered
+              d.heartbeats = 0 AS registered
 )sql";
 
 }  // namespace
 
-Heartbeat MoveHeartbeat(Transaction& transaction, const DispatcherId& dispatcher,
+Heartbeat MoveHeartbeat(postgres::Transaction& transaction, const DispatcherId& dispatcher,
                         const std::string& instance) {
   const pqxx::result moved =
       transaction.ExecPrepared(kMoveHeartbeat, dispatcher.get().ToString(), ToStorableText(instance));
-  return {.at = MomentOf(moved[0]["at"]),
+  return {.at = postgres::MomentOf(moved[0]["at"]),
           .transaction_id = moved[0]["transaction_id"].c_str(),
           .registered = moved[0]["registered"].as<bool>()};
 }

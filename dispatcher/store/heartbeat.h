@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/clock.h"
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/postgres/transaction.h"
 #include "schema/ids.h"
 
 namespace postcall::store {
@@ -13,13 +13,14 @@ namespace postcall::store {
 struct Heartbeat {
   DatabaseTime at;  // the database's clock of the moment
   std::string transaction_id;
-  bool registered;  // the dispatcher was not on the list, or no longer
+  bool registered;  // the dispatcher was not registered, or not any more
 };
 
-// Moves the dispatcher's heartbeat, or puts the dispatcher on the list. Whoever wants to declare it gone
-// waits for the end of this transaction, and then finds that the heartbeat moved; whoever did so before has
-// turned all that was in flight into `unknown`, and what this transaction writes is not part of that.
-Heartbeat MoveHeartbeat(Transaction& transaction, const DispatcherId& dispatcher,
+// Moves the dispatcher's heartbeat, or registers the dispatcher. Another that is about to declare it dead
+// waits for the end of this transaction, and then finds that the heartbeat moved. One that declared it dead
+// before has made all of its rows in flight `unknown`; the rows that this transaction writes are not among
+// them.
+Heartbeat MoveHeartbeat(postgres::Transaction& transaction, const DispatcherId& dispatcher,
                         const std::string& instance);
 
 }  // namespace postcall::store

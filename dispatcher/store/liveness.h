@@ -1,6 +1,6 @@
-// Who lives: this dispatcher's heartbeat, the watch over the others, and the sweep of rows that nobody holds
-// any more (CONTRACT §4, "Gone dispatchers"). Liveness goes by the dispatcher's random id, never by its
-// label. Blocks; on the thread that owns the session.
+// Which dispatchers are alive: this one's heartbeat, the watch over the others, and the sweep of rows in
+// flight that no living dispatcher holds (CONTRACT §4, "Dead dispatchers"). A dispatcher is known by its
+// random id, never by its label. Blocks; on the thread that owns the session.
 #pragma once
 
 #include <functional>
@@ -10,18 +10,18 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 #include "schema/ids.h"
 #include "schema/outcome.h"
 
 namespace postcall::store {
 
-// Proves that this dispatcher lives; the first time, and when others took it for gone, by registering it.
-// Returns true when it was registered. At least every 10 s; claims and confirmations beat as well.
-bool Beat(Session& session, const DispatcherId& dispatcher, const std::string& instance);
+// Moves this dispatcher's heartbeat; the first time, and after another declared it dead, registers it and
+// returns true. To be called at least every 10 s; claims and confirmations move the heartbeat, too.
+bool SendHeartbeat(postgres::Session& session, const DispatcherId& dispatcher, const std::string& instance);
 
-// A clean exit: takes the dispatcher off the list. Its rows must be recorded before.
-void Unregister(Session& session, const DispatcherId& dispatcher);
+// For a clean exit: deletes the registration. The outcomes must be recorded before.
+void Unregister(postgres::Session& session, const DispatcherId& dispatcher);
 
 // A row that was in flight and became `unknown`.
 struct Swept {
@@ -29,30 +29,30 @@ struct Swept {
   Cause cause;
 };
 
-struct Gone {
+struct DeadDispatcher {
   DispatcherId dispatcher;
   std::string instance;
   std::vector<Swept> unknown;
 };
 
-// Watches the heartbeats of the other dispatchers. One that has not moved for 30 s, during all of which this
-// observer was connected and looking, is gone.
+// Watches the heartbeats of the other dispatchers. One is dead when its heartbeat has not moved for 30 s,
+// while this observer stayed connected and kept looking.
 class Observer {
  public:
-  static constexpr Steady::duration kGoneAfter = std::chrono::seconds(30);
+  static constexpr Steady::duration kDeadAfter = std::chrono::seconds(30);
   // Looks that are further apart do not count as one watch.
   static constexpr Steady::duration kLookAtLeastEvery = std::chrono::seconds(15);
 
   using Clock = std::function<SteadyTime()>;
   explicit Observer(const DispatcherId& self, Clock clock = Steady::now);
 
-  // One look; about every 5 s. Returns those that it declared gone.
-  std::vector<Gone> Look(Session& session);
+  // One look; about every 5 s. Returns those that it declared dead.
+  std::vector<DeadDispatcher> Look(postgres::Session& session);
 
  private:
   struct Sight {
-    std::int64_t beats;
-    DatabaseTime beat_at;
+    std::int64_t heartbeats;
+    DatabaseTime heartbeat_at;
     SteadyTime since;  // not moved since at least here
   };
 
@@ -60,17 +60,16 @@ class Observer {
   Clock clock_;
   std::unordered_map<DispatcherId, Sight> sights_;
   SteadyTime last_look_;
-  std::uint64_t connection_ = 0;  // the session's connection of the last look; 0: start anew
+  std::uint64_t connection_ = 0;  // the session's connection of the last look; 0: none yet
 };
 
-// Rows in flight for more than 45 s whose dispatcher is not on the list become `unknown`: it left without
-// recording them, or died before anybody saw it.
-std::vector<Swept> SweepOrphans(Session& session);
+// Rows in flight for more than 45 s whose dispatcher is not registered become `unknown`: it stopped without
+// recording them, or died before another dispatcher saw it.
+std::vector<Swept> SweepOrphans(postgres::Session& session);
 
-// Rows that the log calls in flight under this dispatcher for more than 45 s, and that are not among `held`,
-// become `unknown`: this process lost them. `held` names all that is in flight, not yet recorded, or claimed
-// in doubt.
-std::vector<Swept> SweepOwn(Session& session, const DispatcherId& dispatcher,
+// Rows that are in flight under this dispatcher for more than 45 s and are not among `held` become `unknown`:
+// this process lost track of them. `held` names what is in flight, not yet recorded, or of a claim in doubt.
+std::vector<Swept> SweepOwn(postgres::Session& session, const DispatcherId& dispatcher,
                             std::span<const DeliveryId> held);
 
 }  // namespace postcall::store

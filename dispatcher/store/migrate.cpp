@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <pqxx/pqxx>
 #include <set>
 #include <thread>
 
 #include "common/clock.h"
-#include "dispatcher/store/connection.h"
+#include "dispatcher/postgres/sqlstate.h"
+#include "dispatcher/postgres/transaction.h"
+#include "dispatcher/store/database_facts.h"
 #include "dispatcher/store/database_fit.h"
+#include "dispatcher/store/definitions.h"
 #include "migrations/migrations.h"
 
 namespace postcall::store {
@@ -18,21 +20,22 @@ using migrations::Kind;
 using migrations::Migration;
 
 constexpr auto kPatience = std::chrono::minutes(1);
-constexpr const char* kLockTimeout = "55P03";
 
-// The order matters: the lock may be waited for as long as another migration takes, and only then do the
-// limits hold. lock_timeout is shorter than deadlock_timeout (1 s), so that a deadlock with the platform ends
+// How long one statement may take. The lock is waited for that long, too.
+constexpr std::chrono::minutes kLimit{10};
+
+// The order matters: the lock may be waited for as long as another migration takes, and only then does the
+// limit hold. lock_timeout is shorter than deadlock_timeout (1 s), so that a deadlock with the platform ends
 // by our giving up and never by PostgreSQL's ending the platform's transaction.
 // The number is arbitrary; it says that no two migrations of this program run at once.
 constexpr const char* kEnter = R"sql(
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    SET LOCAL statement_timeout = '10min';
     SET LOCAL lock_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = '10min';
-    SET LOCAL client_min_messages = warning;
     SELECT pg_advisory_xact_lock(7225613918041233);
-    SET LOCAL lock_timeout = '500ms';
-)sql";
+    SET LOCAL lock_timeout = '500ms')sql";
+
+// A migration at work locks what is read here: its end is waited for within a statement's own limit.
+constexpr const char* kWaitForLocks = "SET LOCAL lock_timeout = 0";
 
 // Where our tables are, or will be.
 constexpr const char* kHome = R"sql(
@@ -49,26 +52,9 @@ constexpr const char* kMoveIn = R"sql(
     SELECT set_config('search_path', quote_ident($1) || ', ' || current_setting('search_path'), true)
 )sql";
 
-constexpr const char* kHasRecords = "SELECT to_regclass('webhook_migrations') IS NOT NULL";
-
-constexpr const char* kRecords = R"sql(
-    CREATE TABLE webhook_migrations (
-      version       int         NOT NULL,
-      name          text        NOT NULL,
-      applied_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-      compatibility int         NOT NULL,
-      CONSTRAINT webhook_migrations_pkey PRIMARY KEY (version)
-    );
-    COMMENT ON TABLE webhook_migrations IS 'The migrations of the dispatcher that this database has';
-    COMMENT ON COLUMN webhook_migrations.compatibility IS
-      'A dispatcher with a lower compatibility number refuses this database; the highest counts';
-
-    CREATE TABLE webhook_settings (
-      key   text NOT NULL,
-      value text NOT NULL,
-      CONSTRAINT webhook_settings_pkey PRIMARY KEY (key)
-    );
-    COMMENT ON TABLE webhook_settings IS 'Facts about this installation; own_tables: true or false';
+constexpr const char* kHasRecords = R"sql(
+    SELECT to_regclass('webhook_migrations') IS NOT NULL AS is_migrated,
+           to_regclass('webhook_definitions') IS NULL AS is_of_before
 )sql";
 
 constexpr const char* kRememberOwnTables = R"sql(
@@ -77,9 +63,19 @@ constexpr const char* kRememberOwnTables = R"sql(
         ON CONFLICT (key) DO NOTHING
 )sql";
 
+// From now on an older binary leaves our functions and views as they are.
+constexpr const char* kRememberVersion = R"sql(
+    INSERT INTO webhook_settings AS s (key, value)
+    VALUES ('version', $1)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value
+        WHERE string_to_array(s.value, '.')::int[] < string_to_array(excluded.value, '.')::int[]
+)sql";
+
 constexpr const char* kOwnTables = R"sql(
     SELECT EXISTS (SELECT FROM webhook_settings WHERE key = 'own_tables' AND value = 'true')
 )sql";
+
+constexpr const char* kVersion = "SELECT max(value) FROM webhook_settings WHERE key = 'version'";
 
 constexpr const char* kApplied = R"sql(
     SELECT version, name, applied_at::text AS applied_at, compatibility
@@ -99,62 +95,74 @@ constexpr const char* kRemember = R"sql(
     VALUES ($1, $2, $3)
 )sql";
 
-std::string FileName(const Migration& migration) {
-  const std::string number = std::to_string(migration.version);
-  return std::string(4 - std::min<std::size_t>(4, number.size()), '0') + number + "_" +
-         std::string(migration.name);
-}
-
-// "ERROR:  table calls lacks …\nCONTEXT: …": what a person needs of it.
-std::string Sentence(std::string message) {
-  message.resize(std::min(message.size(), message.find('\n')));
-  const auto colon = message.find(":  ");
-  return colon < 10 ? message.substr(colon + 3) : message;
-}
-
 int CompatibilityOf(const pqxx::result& applied) {
   int highest = 0;
   for (const auto& row : applied) highest = std::max(highest, row["compatibility"].as<int>());
   return highest;
 }
 
-// One transaction: applies the first migration that is missing, and tells its name; or, when none is, checks
-// the views, makes partitions and tells nothing.
-Result<std::optional<std::string>> Step(pqxx::connection& connection, const MigrateOptions& options,
-                                        Migrated& migrated) {
-  pqxx::work work(connection);
-  work.exec(kEnter);
+// Returns an error that names the file. Throws what FaultOfFile throws.
+std::optional<Error> Apply(postgres::Transaction& transaction, const Migration& migration) {
+  try {
+    transaction.ExecScript(std::string(migration.sql));
+  } catch (const postgres::DatabaseError& error) {
+    return FaultOfFile("migration " + std::string(migration.file), error);
+  }
+  transaction.Exec(kRemember, migration.version, std::string(migration.name), migration.compatibility);
+  return std::nullopt;
+}
 
-  const std::string encoding = work.exec1("SHOW server_encoding")[0].as<std::string>();
+// One transaction: applies the first migration that is missing; or, when none is, the functions, views and
+// triggers that are not as this binary has them; or, when all are, checks the views and makes partitions.
+// Returns what it applied.
+Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateOptions& options,
+                                      Migrated& migrated) {
+  postgres::Transaction transaction(session, kEnter, kLimit);
+
+  const int server = transaction.Exec("SHOW server_version_num")[0][0].as<int>();
+  if (auto fault = FaultOfServer(server)) return Error{*fault};
+  migrated.server = NameOfServer(server);
+  migrated.server_remark = RemarkOnServer(server);
+
+  const std::string encoding = transaction.Exec("SHOW server_encoding")[0][0].as<std::string>();
   if (encoding != "UTF8") {
     return Error{"the database's encoding is " + encoding +
                  ", and payloads are UTF-8: use a database created with ENCODING 'UTF8'"};
   }
-  const pqxx::row home = work.exec1(kHome);
+  const pqxx::row home = transaction.Exec(kHome)[0];
   if (home[0].is_null()) {
     return Error{"the search_path of this role names no schema that exists: create one, or set search_path"};
   }
   migrated.schema = home[0].as<std::string>();
-  work.exec_params(kMoveIn, migrated.schema);
-  if (!work.exec1(kHasRecords)[0].as<bool>()) work.exec(kRecords);
+  transaction.Exec(kMoveIn, migrated.schema);
+  std::vector<std::string> applied_now;
+  const pqxx::row records = transaction.Exec(kHasRecords)[0];
+  if (!records["is_migrated"].as<bool>()) {
+    const Migration& first = migrations::All().front();  // it makes the tables that are read below
+    if (auto fault = Apply(transaction, first)) return *fault;
+    applied_now.emplace_back(first.file);
+  } else if (records["is_of_before"].as<bool>()) {
+    return Error{kFaultOfUnreleased};
+  }
 
-  work.exec_params(kRememberOwnTables, options.own_tables ? "true" : "false");
-  migrated.own_tables = work.exec1(kOwnTables)[0].as<bool>();
+  transaction.Exec(kRememberVersion, std::string(POSTCALL_VERSION));
+  transaction.Exec(kRememberOwnTables, options.own_tables ? "true" : "false");
+  migrated.own_tables = transaction.Exec(kOwnTables)[0][0].as<bool>();
   if (options.own_tables && !migrated.own_tables) {
     return Error{
         "this database was set up with the dispatcher's own source tables, so --own-tables comes too late"};
   }
 
-  const pqxx::result applied = work.exec(kApplied);
+  const pqxx::result applied = transaction.Exec(kApplied);
   if (auto fault = FaultOfCompatibility(CompatibilityOf(applied))) throw NeedsNewerBinary(*fault);
   std::set<int> versions;
   for (const auto& row : applied) versions.insert(row["version"].as<int>());
 
   // The platform's own views come before our first table, so that a mistake in them leaves nothing behind;
-  // views of ours come with the first migration.
-  if (migrated.own_tables || !versions.empty()) {
+  // views of ours come with the second migration.
+  if (migrated.own_tables || applied_now.empty()) {
     for (const char* const check : {kFaultOfSourceViews, kFaultOfRowSecurity}) {
-      const pqxx::result fault = work.exec(check);
+      const pqxx::result fault = transaction.Exec(check);
       if (!fault.empty()) return Error{fault[0][0].as<std::string>()};
     }
   }
@@ -162,88 +170,90 @@ Result<std::optional<std::string>> Step(pqxx::connection& connection, const Migr
   for (const Migration& migration : migrations::All()) {
     if (versions.contains(migration.version)) continue;
     if (migrated.own_tables && migration.kind == Kind::kSourceTables) continue;
-    try {
-      work.exec(std::string(migration.sql));
-    } catch (const pqxx::sql_error& error) {
-      if (!connection.is_open() || error.sqlstate() == kLockTimeout) throw;
-      return Error{"migration " + FileName(migration) + ": " + Sentence(error.what())};
-    }
-    work.exec_params(kRemember, migration.version, std::string(migration.name), migration.compatibility);
-    work.commit();
-    return std::optional(FileName(migration));
+    if (auto fault = Apply(transaction, migration)) return *fault;
+    transaction.Commit();
+    applied_now.emplace_back(migration.file);
+    return applied_now;
   }
 
-  migrated.days_ahead = work.exec1("SELECT webhook_make_partitions(7)")[0].as<int>();
-  for (const auto& row : work.exec_params(kClosesSchema, migrated.schema)) {
+  std::set<std::string, std::less<>> pending;
+  const PendingParameters ours(migrated.own_tables);
+  for (const auto& row : transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version)) {
+    pending.insert(row[0].as<std::string>());
+  }
+  if (!pending.empty()) {
+    auto defined = ApplyDefinitions(transaction, migrated.schema, std::move(pending));
+    if (defined) transaction.Commit();
+    return defined;
+  }
+
+  migrated.days_ahead = transaction.Exec("SELECT webhook_make_partitions(7)")[0][0].as<int>();
+  for (const auto& row : transaction.Exec(kClosesSchema, migrated.schema)) {
     migrated.closes_schema = row[0].as<std::string>();
   }
   if (!migrated.applied.empty()) {
     migrated.left_to_others.clear();
-    for (const auto& row : work.exec(kGrantRoles)) {
+    for (const auto& row : transaction.Exec(kGrantRoles)) {
       migrated.left_to_others.push_back(row[0].as<std::string>());
     }
   }
-  work.commit();
-  return std::optional<std::string>();
+  transaction.Commit();
+  return applied_now;
 }
 
 }  // namespace
 
-Result<Migrated> Migrate(const DatabaseOptions& database, const MigrateOptions& options) {
+Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const MigrateOptions& options) {
   const SteadyTime deadline = Steady::now() + kPatience;
   Migrated migrated;
-  auto connection = Connect(database);
+  postgres::Session session(database);
   while (true) {
     try {
-      const auto step = Step(*connection, options, migrated);
+      const auto step = Step(session, options, migrated);
       if (!step) return Error{step.error()};
-      if (!*step) return migrated;
-      migrated.applied.push_back(**step);
+      if (step->empty()) return migrated;
+      migrated.applied.insert(migrated.applied.end(), step->begin(), step->end());
       continue;
-    } catch (const pqxx::sql_error& error) {
-      if (!connection->is_open()) throw Unavailable(Sentence(error.what()), error.sqlstate());
-      if (error.sqlstate() != kLockTimeout) return Error{Sentence(error.what())};
+    } catch (const postgres::Refused& refused) {
+      return Error{refused.what()};
+    } catch (const postgres::Unavailable& unavailable) {
+      if (!session.connected()) throw;
+      if (!IsToBeTriedAgain(unavailable)) return Error{unavailable.what()};
       if (Steady::now() >= deadline) {
+        if (!postgres::IsLockNotAvailable(unavailable.sqlstate())) return Error{unavailable.what()};
         return Error{"a table stayed locked by other transactions for a minute: try again when it is quiet"};
       }
-    } catch (const pqxx::transaction_rollback& error) {  // a deadlock
-      if (Steady::now() >= deadline) return Error{Sentence(error.what())};
-    } catch (const pqxx::pqxx_exception& error) {
-      throw Unavailable(Sentence(error.base().what()), "");
     }
     // Let those pass that queued behind us.
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
 }
 
-DatabaseStatus ReadDatabaseStatus(const DatabaseOptions& database) {
-  auto connection = Connect(database);
+DatabaseStatus ReadDatabaseStatus(const postgres::DatabaseOptions& database) {
   DatabaseStatus status;
-  try {
-    pqxx::work work(*connection);
-    work.exec("SET LOCAL statement_timeout = '10s'");
-    pqxx::result applied;
-    const bool migrated = work.exec1(kHasRecords)[0].as<bool>();
-    if (migrated) {
-      status.schema = work.exec1(kHome)[0].as<std::string>();
-      status.own_tables = work.exec1(kOwnTables)[0].as<bool>();
-      applied = work.exec(kApplied);
-      status.compatibility = CompatibilityOf(applied);
+  postgres::Session session(database);
+  postgres::Transaction transaction(session, kWaitForLocks);
+  pqxx::result applied;
+  const pqxx::result records = transaction.Exec(kHasRecords);
+  if (records[0]["is_migrated"].as<bool>()) {
+    if (records[0]["is_of_before"].as<bool>()) throw postgres::Refused(kFaultOfUnreleased, "");
+    status.schema = transaction.Exec(kHome)[0][0].as<std::string>();
+    status.own_tables = transaction.Exec(kOwnTables)[0][0].as<bool>();
+    applied = transaction.Exec(kApplied);
+    status.compatibility = CompatibilityOf(applied);
+    status.version = transaction.Exec(kVersion)[0][0].as<std::string>();
+    const PendingParameters ours(status.own_tables);
+    for (const auto& row : transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version)) {
+      status.pending_definitions.push_back(row[0].as<std::string>());
     }
-    for (const auto& row : applied) {
-      const int version = row["version"].as<int>();
-      const bool ours = version <= static_cast<int>(migrations::All().size());
-      status.migrations.push_back({.version = version,
-                                   .name = row["name"].as<std::string>(),
-                                   .state = ours ? MigrationState::kApplied : MigrationState::kUnknown,
-                                   .applied_at = row["applied_at"].as<std::string>()});
-    }
-  } catch (const pqxx::sql_error& error) {
-    // libpqxx 6 does not give every refusal its code, so the connection tells.
-    if (!connection->is_open()) throw Unavailable(Sentence(error.what()), error.sqlstate());
-    throw Refused(Sentence(error.what()), error.sqlstate());
-  } catch (const pqxx::pqxx_exception& error) {
-    throw Unavailable(Sentence(error.base().what()), "");
+  }
+  for (const auto& row : applied) {
+    const int version = row["version"].as<int>();
+    const bool ours = version <= migrations::All().back().version;
+    status.migrations.push_back({.version = version,
+                                 .name = row["name"].as<std::string>(),
+                                 .state = ours ? MigrationState::kApplied : MigrationState::kUnknown,
+                                 .applied_at = row["applied_at"].as<std::string>()});
   }
   for (const Migration& migration : migrations::All()) {
     if (std::ranges::find(status.migrations, migration.version, &MigrationStatus::version) !=

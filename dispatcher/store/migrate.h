@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/result.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 
 namespace postcall::store {
 
@@ -25,24 +25,29 @@ struct MigrateOptions {
 };
 
 struct Migrated {
-  std::vector<std::string> applied;  // "0001_source_tables"; empty when there was nothing to do
-  std::string schema;                // where the dispatcher's tables are
+  // "0003_outbox", "functions/webhook_enqueue"; empty when there was nothing to do.
+  std::vector<std::string> applied;
+  std::string schema;  // where the dispatcher's tables are
   bool own_tables = false;
-  int days_ahead = 0;  // for which the log has partitions; -1: not even for today
-  // Statements about the two group roles (0008) that this role may not do and another must. Looked for only
-  // when something was applied.
+  int days_ahead = 0;                        // for which the log has partitions; -1: not even for today
+  std::string server;                        // "PostgreSQL 15.18"
+  std::optional<std::string> server_remark;  // one sentence when the server is older than what is supported
+  // Statements about the two group roles (webhook_grant_roles) that this role may not do and another must.
+  // Looked for only when something was applied.
   std::vector<std::string> left_to_others;
-  // The statement that ends it when everybody may make objects in that schema, and so lead functions astray
-  // that run as their owner.
+  // When every role may make objects in that schema, and so change what functions call that run as their
+  // owner: the statement that ends this.
   std::optional<std::string> closes_schema;
 };
 
-// Each migration is a transaction of its own, so what was applied before an error stays. A lock that is held
-// by the platform's transactions is waited for half a second at a time, for a minute at most, so that the
-// platform never queues behind it for longer.
-// An error when the database cannot be brought to this version: a table or view does not fit, a right is
-// missing. Throws NeedsNewerBinary, and Unavailable when it cannot be reached.
-Result<Migrated> Migrate(const DatabaseOptions& database, const MigrateOptions& options = {});
+// Each migration is a transaction of its own: what was applied before an error stays, and the platform's
+// tables are locked for one migration and no longer. The functions, views and triggers are one transaction,
+// because they call each other: other sessions see all of them as they were, or all as they are now. A lock
+// that is held by the platform's transactions is waited for half a second at a time, for a minute at most, so
+// that the platform never queues behind it for longer. An error when the database cannot be brought to this
+// version: a table or view does not fit, a right is missing. Throws NeedsNewerBinary, and Unavailable when it
+// cannot be reached.
+Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const MigrateOptions& options = {});
 
 enum class MigrationState {
   kApplied,
@@ -61,11 +66,13 @@ struct MigrationStatus {
 struct DatabaseStatus {
   std::string schema;     // of the dispatcher's tables; empty when it has none
   int compatibility = 0;  // what the database demands; 0 when it has none of our tables
+  std::string version;    // of the newest binary that migrated it
   bool own_tables = false;
-  std::vector<MigrationStatus> migrations;  // by version
+  std::vector<MigrationStatus> migrations;       // by version
+  std::vector<std::string> pending_definitions;  // "functions/webhook_enqueue"
 };
 
 // What `migrate --status` prints. Changes nothing. Throws Unavailable or Refused.
-DatabaseStatus ReadDatabaseStatus(const DatabaseOptions& database);
+DatabaseStatus ReadDatabaseStatus(const postgres::DatabaseOptions& database);
 
 }  // namespace postcall::store

@@ -4,17 +4,18 @@
 #include <unordered_set>
 
 #include "common/log.h"
+#include "dispatcher/postgres/sqlstate.h"
+#include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/delivery_keys.h"
 #include "dispatcher/store/halves.h"
-#include "dispatcher/store/held_rows.h"
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/store/locked_rows.h"
 
 namespace postcall::store {
 namespace {
 
-// Completes the rows whose outcome is $1 so far. The fence is the key: a row claimed anew since has another
-// claim. IS NOT DISTINCT FROM, so that the small index of what is in flight does not serve: it leads to all
-// of a claim.
+// Completes the rows whose outcome is $1 so far. The key has the claim's id, so a row that was claimed again
+// since is not changed. IS NOT DISTINCT FROM keeps the planner from the small index of what is in flight,
+// which looks cheap and leads to all rows in flight.
 constexpr const char* kRecord = R"sql(
     UPDATE webhook_deliveries d
        SET outcome             = r.outcome,
@@ -48,7 +49,7 @@ constexpr const char* kRecord = R"sql(
     RETURNING d.id, (extract(epoch FROM d.enqueued_at) * 1000000)::bigint AS enqueued_at
 )sql";
 
-// The hours in which these were enqueued are summed up anew; `final` ones cannot be.
+// The hours in which these were enqueued are summed up again; `final` ones cannot be.
 constexpr const char* kReopenHours = R"sql(
     DELETE FROM webhook_summary
      WHERE NOT final
@@ -56,11 +57,11 @@ constexpr const char* kReopenHours = R"sql(
                       FROM unnest($1::bigint[]) AS moment)
 )sql";
 
-pqxx::result Complete(Transaction& transaction, Outcome before, std::span<const Finished> batch) {
+pqxx::result Complete(postgres::Transaction& transaction, Outcome before, std::span<const Finished> batch) {
   DeliveryKeys keys;
-  ArrayLiteral outcome, reached, http_status, error, response_body, response_truncated, remote_address,
-      connection_reused, certificate_ends_at, request_bytes, response_bytes, finished_at, lookup_ms,
-      connect_ms, tls_ms, first_byte_ms, total_ms;
+  postgres::ArrayLiteral outcome, reached, http_status, error, response_body, response_truncated,
+      remote_address, connection_reused, certificate_ends_at, request_bytes, response_bytes, finished_at,
+      lookup_ms, connect_ms, tls_ms, first_byte_ms, total_ms;
   for (const Finished& finished : batch) {
     const DeliveryResult& result = finished.result;
     keys.Add(finished.key);
@@ -77,13 +78,13 @@ pqxx::result Complete(Transaction& transaction, Outcome before, std::span<const 
     remote_address.AddUnlessEmpty(result.remote_address);
     connection_reused.Add(result.connection_reused);
     if (result.certificate_ends_at) {
-      certificate_ends_at.Add(ToMicroseconds(*result.certificate_ends_at));
+      certificate_ends_at.Add(postgres::ToMicroseconds(*result.certificate_ends_at));
     } else {
       certificate_ends_at.AddNull();
     }
     request_bytes.Add(result.request_bytes);
     response_bytes.Add(result.response_bytes);
-    finished_at.Add(ToMicroseconds(finished.finished_at));
+    finished_at.Add(postgres::ToMicroseconds(finished.finished_at));
     lookup_ms.Add(result.times.lookup);
     connect_ms.Add(result.times.connect);
     tls_ms.Add(result.times.tls);
@@ -101,7 +102,7 @@ pqxx::result Complete(Transaction& transaction, Outcome before, std::span<const 
       std::move(first_byte_ms).Close(), std::move(total_ms).Close(), std::move(keys.claims).Close());
 }
 
-// Those of `batch` that `rows` does not name.
+// The outcomes of `batch` that `rows` does not name.
 std::vector<Finished> Missing(std::span<const Finished> batch, const pqxx::result& rows) {
   std::unordered_set<std::int64_t> written;
   for (const pqxx::row& row : rows) written.insert(row[0].as<std::int64_t>());
@@ -112,13 +113,13 @@ std::vector<Finished> Missing(std::span<const Finished> batch, const pqxx::resul
   return missing;
 }
 
-Recorded Write(Transaction& transaction, std::span<const Finished> batch) {
+Recorded Write(postgres::Transaction& transaction, std::span<const Finished> batch) {
   const pqxx::result in_time = Complete(transaction, Outcome::kInFlight, batch);
   if (static_cast<std::size_t>(in_time.size()) == batch.size()) return {};
   const std::vector<Finished> rest = Missing(batch, in_time);
   const pqxx::result late = Complete(transaction, Outcome::kUnknown, rest);
   if (!late.empty()) {
-    ArrayLiteral enqueued_at;
+    postgres::ArrayLiteral enqueued_at;
     for (const pqxx::row& row : late) enqueued_at.Add(row[1].as<std::int64_t>());
     transaction.Exec(kReopenHours, std::move(enqueued_at).Close());
   }
@@ -128,14 +129,15 @@ Recorded Write(Transaction& transaction, std::span<const Finished> batch) {
   return recorded;
 }
 
-void RecordWhole(Session& session, std::span<const Finished> batch, Recorded& recorded) {
+void RecordWhole(postgres::Session& session, std::span<const Finished> batch, Recorded& recorded) {
   Recorded part;
-  part.held = WriteUnheld(session, batch, [&](Transaction& transaction, std::span<const Finished> unheld) {
-    part = Write(transaction, unheld);
-  });
+  part.locked = WriteUnlocked(session, batch,
+                              [&](postgres::Transaction& transaction, std::span<const Finished> unlocked) {
+                                part = Write(transaction, unlocked);
+                              });
   recorded.unknown_resolved += part.unknown_resolved;
   recorded.lost.insert(recorded.lost.end(), part.lost.begin(), part.lost.end());
-  recorded.held.merge(part.held);
+  recorded.locked.merge(part.locked);
 }
 
 // The same outcome without anything that came from outside.
@@ -148,19 +150,19 @@ Finished WithoutText(const Finished& finished) {
   return bare;
 }
 
-void RecordWithoutText(Session& session, const Finished& finished, const Refused& refused,
+void RecordWithoutText(postgres::Session& session, const Finished& finished, const postgres::Refused& refused,
                        Recorded& recorded) {
   const Finished bare = WithoutText(finished);
   WriteOrHalve(
       std::span(&bare, 1),
       [&](std::span<const Finished> one) {
         RecordWhole(session, one, recorded);
-        if (recorded.held.contains(finished.key.id)) return;
+        if (recorded.locked.contains(finished.key.id)) return;
         recorded.text_replaced.push_back(finished.key.id);
-        log::Warning("the database refused the text of an outcome, it is recorded without",
+        log::Warning("the database refused the text of an outcome, the outcome is recorded without it",
                      {{"delivery", finished.key.id.get()}, {"error", refused.what()}});
       },
-      [&](const Finished&, const Refused& again) {
+      [&](const Finished&, const postgres::Refused& again) {
         recorded.refused.push_back(finished.key.id);
         log::Error("the database refused an outcome", {{"delivery", finished.key.id.get()},
                                                        {"outcome", ToString(finished.result.outcome)},
@@ -170,15 +172,15 @@ void RecordWithoutText(Session& session, const Finished& finished, const Refused
 
 }  // namespace
 
-Recorded Record(Session& session, std::span<const Finished> batch) {
+Recorded Record(postgres::Session& session, std::span<const Finished> batch) {
   Recorded recorded;
   WriteOrHalve(
       batch, [&](std::span<const Finished> part) { RecordWhole(session, part, recorded); },
-      [&](const Finished& finished, const Refused& refused) {
-        if (refused.sqlstate().starts_with("XX")) {
-          log::Error("the row of an outcome is damaged, it is tried again later",
+      [&](const Finished& finished, const postgres::Refused& refused) {
+        if (postgres::IsDamage(refused.sqlstate())) {
+          log::Error("recording an outcome failed because its row is damaged, retrying later",
                      {{"delivery", finished.key.id.get()}, {"error", refused.what()}});
-          recorded.held.insert(finished.key.id);  // the outcome is kept: the row may be mended
+          recorded.locked.insert(finished.key.id);  // the outcome is kept, because the row may be fixed
         } else {
           RecordWithoutText(session, finished, refused, recorded);
         }

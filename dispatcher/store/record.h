@@ -1,4 +1,4 @@
-// Completes rows of the delivery log, fenced by the claim that each belongs to (CONTRACT §4).
+// Completes rows of the delivery log, each only under the claim that it belongs to (CONTRACT §4).
 // Blocks; on the thread that owns the session.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 #include "schema/delivery.h"
 #include "schema/ids.h"
 #include "schema/outcome.h"
@@ -26,14 +26,16 @@ struct Recorded {
   std::vector<DeliveryId> lost;  // no row of that key is in_flight or unknown: recorded already, or dropped
   std::vector<DeliveryId> text_replaced;  // the server refused the text; the outcome is stored without it
   std::vector<DeliveryId> refused;        // the server refused even the bare outcome; the row stays in_flight
-  std::unordered_set<DeliveryId> held;    // another holds the row, or it is damaged: to be recorded later
+  // Another transaction has locked the row, or the row is damaged: record them later.
+  std::unordered_set<DeliveryId> locked;
 };
 
-// Safe to repeat: what is recorded already is left alone and told as `lost`. Bytes that PostgreSQL cannot
-// hold are replaced first; when it refuses the batch all the same, halves are tried, so that one outcome
-// never holds up the others; nor does a row that somebody holds. At most a few hundred rows at once are
-// cheap. Throws Unavailable, or Refused when that is not about the data; some of the batch may be recorded
-// then.
-Recorded Record(Session& session, std::span<const Finished> batch);
+// Safe to repeat: a row that is recorded already is not changed, and is among `lost`. Bytes that PostgreSQL
+// cannot store are replaced first.
+//
+// No outcome waits for another: if the server refuses the batch, halves of it are tried, and rows that
+// another transaction has locked are left out. Up to a few hundred rows at once are cheap. Throws
+// Unavailable, or Refused when that is not about the data; some of the batch may be recorded then.
+Recorded Record(postgres::Session& session, std::span<const Finished> batch);
 
 }  // namespace postcall::store

@@ -1,6 +1,9 @@
 #include "dispatcher/store/reports.h"
 
-#include "dispatcher/store/transaction.h"
+#include <string>
+
+#include "dispatcher/postgres/transaction.h"
+#include "dispatcher/store/transaction_settings.h"
 
 namespace postcall::store {
 namespace {
@@ -28,32 +31,43 @@ constexpr const char* kOldestAge = R"sql(
                   LIMIT 1) AS next)
     SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - least(
              (SELECT min(due_at) FROM first),
-             (SELECT min(due_at) FROM webhook_outbox WHERE awaits_analysis))), 0), 0)::float8
+             (SELECT due_at FROM webhook_outbox WHERE awaits_analysis ORDER BY due_at LIMIT 1))), 0), 0)::float8
 )sql";
 
+constexpr const char* kRecent = "SELECT * FROM webhook_recent";
 constexpr const char* kUnaccounted = "SELECT unaccounted FROM webhook_reconciliation";
 constexpr const char* kCloseHours = "SELECT webhook_close_hours()";
 
 }  // namespace
 
-OutboxSample SampleOutbox(Session& session) {
+OutboxSample SampleOutbox(postgres::Session& session) {
   OutboxSample sample;
   {
-    Transaction transaction(session, "", kChoreLimit);
+    postgres::Transaction transaction(session, "", kChoreLimit);
     sample.depth = transaction.Exec(kDepth, OutboxSample::kDepthCap)[0][0].as<std::int64_t>();
   }
-  Transaction transaction(session, Transaction::kLookUps, kChoreLimit);
+  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
   sample.oldest_age_s = transaction.Exec(kOldestAge)[0][0].as<double>();
   return sample;
 }
 
-std::int64_t SampleUnaccounted(Session& session) {
-  Transaction transaction(session, "", kChoreLimit);
+RecentSample SampleRecent(postgres::Session& session) {
+  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
+  const pqxx::result rows = transaction.Exec(kRecent);
+  RecentSample sample{.enqueued = rows[0]["enqueued"].as<std::int64_t>()};
+  for (std::size_t i = 0; i < kDeclineReasons.size(); ++i) {
+    sample.declined[i] = rows[0][std::string(ToString(kDeclineReasons[i]))].as<std::int64_t>();
+  }
+  return sample;
+}
+
+std::int64_t SampleUnaccounted(postgres::Session& session) {
+  postgres::Transaction transaction(session, "", kChoreLimit);
   return transaction.Exec(kUnaccounted)[0][0].as<std::int64_t>();
 }
 
-int CloseHours(Session& session) {
-  Transaction transaction(session, "", kChoreLimit);
+int CloseHours(postgres::Session& session) {
+  postgres::Transaction transaction(session, "", kChoreLimit);
   const int closed = transaction.Exec(kCloseHours)[0][0].as<int>();
   transaction.Commit();
   return closed;

@@ -4,10 +4,11 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "dispatcher/store/array_literal.h"
-#include "dispatcher/store/database_value.h"
+#include "dispatcher/postgres/array_literal.h"
+#include "dispatcher/postgres/database_value.h"
+#include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/heartbeat.h"
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/store/transaction_settings.h"
 
 namespace postcall::store {
 namespace {
@@ -29,37 +30,35 @@ constexpr const char* kRowsOfClaim = R"sql(
        AND claim_id = $3::uuid
 )sql";
 
-std::string IdsOf(const Claimed& claimed) {
-  ArrayLiteral ids;
-  for (const DeliveryId& id : claimed.sent) ids.Add(id.get());
-  for (const DeliveryId& id : claimed.finished) ids.Add(id.get());
+std::string IdsOf(const InDoubt& doubt) {
+  postgres::ArrayLiteral ids;
+  for (const DeliveryId& id : doubt.to_send) ids.Add(id.get());
+  for (const FinishedRow& row : doubt.claimed.finished) ids.Add(row.row.id.get());
   return std::move(ids).Close();
 }
 
 }  // namespace
 
-Resolved ResolveClaim(Session& session, const DispatcherId& dispatcher, const std::string& instance,
-                      const InDoubt& doubt) {
-  Transaction transaction(session, Transaction::kLookUps);
+Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt) {
+  const Claimer& claimer = doubt.claimer;
+  postgres::Transaction transaction(session, kLookUps);
   const pqxx::result fate = transaction.Exec(kFate, doubt.transaction_id);
-  const std::string_view status = TextOf(fate[0][0]);
+  const std::string_view status = postgres::TextOf(fate[0][0]);
   if (status == "in progress") return {.fate = Fate::kPending};
   if (status == "aborted") return {.fate = Fate::kAborted};
 
   // Only now: the doubtful transaction held the lock on the heartbeat for as long as it lived.
-  Resolved resolved{.fate = Fate::kAborted, .fence = Steady::now()};
-  MoveHeartbeat(transaction, dispatcher, instance);
-  const pqxx::result rows = transaction.Exec(kRowsOfClaim, TimestampOf(doubt.claimed.anchor.at),
-                                             IdsOf(doubt.claimed), doubt.claimed.claim_id.get().ToString());
+  Resolved resolved{.fate = Fate::kAborted, .owned_since = Steady::now()};
+  MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
+  const pqxx::result rows = transaction.Exec(kRowsOfClaim, postgres::TimestampOf(doubt.claimed.anchor.at),
+                                             IdsOf(doubt), claimer.claim_id.get().ToString());
   std::unordered_set<DeliveryId> in_flight;
   for (const pqxx::row& row : rows) {
     resolved.fate = Fate::kCommitted;
     if (row[1].as<bool>()) in_flight.insert(DeliveryId(row[0].as<std::int64_t>()));
   }
-  for (const DeliveryId& id : doubt.claimed.sent) {
-    if (in_flight.contains(id)) resolved.in_flight.push_back(id);
-  }
-  transaction.Commit();
+  for (const DeliveryId& id : doubt.to_send) resolved.ours.push_back(in_flight.contains(id));
+  if (!transaction.Commit()) return {.fate = Fate::kOnlyHere};
   return resolved;
 }
 

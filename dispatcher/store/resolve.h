@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "dispatcher/postgres/database.h"
 #include "dispatcher/store/claim.h"
-#include "dispatcher/store/database.h"
 #include "schema/ids.h"
 
 namespace postcall::store {
@@ -13,18 +13,19 @@ namespace postcall::store {
 enum class Fate {
   kPending,    // the cut server process may still commit: ask again
   kAborted,    // nothing was claimed; the rows are in the outbox
+  kOnlyHere,   // the claim was made, but no synchronous standby is known to have it: ask again
   kCommitted,  // the claim was made
 };
 
 struct Resolved {
   Fate fate = Fate::kPending;
-  SteadyTime fence{};                   // takes the place of the claim's fence for the rows below
-  std::vector<DeliveryId> in_flight{};  // kCommitted: the rows that are ours to send, in the claim's order
+  SteadyTime owned_since{};  // takes the place of the claim's own
+  std::vector<bool> ours{};  // kCommitted: for each row of the doubt's `to_send`, whether it is ours to send
 };
 
-// Also proves that this dispatcher lives, and registers it anew when others took it for gone meanwhile; the
-// claim's rows are `unknown` then, and none is in flight. Throws Unavailable or Refused; ask again then.
-Resolved ResolveClaim(Session& session, const DispatcherId& dispatcher, const std::string& instance,
-                      const InDoubt& doubt);
+// Its own write comes after the claim, so a standby that has this write has the claim. The write proves that
+// the dispatcher lives, and registers it again when others took it for dead meanwhile; then the claim's rows
+// are `unknown`, and none is ours. Throws Unavailable or Refused; ask again then.
+Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt);
 
 }  // namespace postcall::store

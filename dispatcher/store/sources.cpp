@@ -3,8 +3,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "dispatcher/store/array_literal.h"
-#include "dispatcher/store/database_value.h"
+#include "dispatcher/postgres/array_literal.h"
+#include "dispatcher/postgres/database_value.h"
 #include "schema/agent_settings.h"
 
 namespace postcall::store {
@@ -15,26 +15,33 @@ namespace {
 // joins. pg_column_size of the whole row is that of its text, uncompressed.
 constexpr const char* kReadCalls = R"sql(
     WITH RECURSIVE
-      source AS NOT MATERIALIZED (
-        SELECT call_id, recording_uri, transcript_uri,
-               name, phone_number, email, scheduled_time, address, pincode, city, state, country, age, gender,
-               occupation, company, preferred_contact_method, best_time_to_call, language,
-               summary, mood, score::text AS score, call_outcome, classification,
-               interests_and_needs::text AS interests_and_needs, action_items::text AS action_items,
-               sentiment::text AS sentiment
-          FROM webhook_source),
       reading AS (
         SELECT 0 AS position, 0::bigint AS bytes, nothing.*
           FROM (SELECT) AS start
-          LEFT JOIN source AS nothing ON false
+          LEFT JOIN (
+              SELECT call_id, recording_uri, transcript_uri,
+                     name, phone_number, email, scheduled_time, address, pincode, city, state, country, age,
+                     gender, occupation, company, preferred_contact_method, best_time_to_call, language,
+                     summary, mood, score::text, call_outcome, classification,
+                     interests_and_needs::text, action_items::text, sentiment::text
+                FROM webhook_source
+               WHERE false) AS nothing ON true
       UNION ALL
         SELECT r.position + 1, r.bytes + coalesce(pg_column_size(found), 0), found.*
           FROM reading r
          CROSS JOIN LATERAL (SELECT ($1::text[])[r.position + 1] AS call_id OFFSET 0) AS wanted
-          LEFT JOIN LATERAL (SELECT * FROM source WHERE source.call_id = wanted.call_id LIMIT 1) AS found ON true
+          LEFT JOIN LATERAL (
+              SELECT s.call_id, recording_uri, transcript_uri,
+                     name, phone_number, email, scheduled_time, address, pincode, city, state, country, age,
+                     gender, occupation, company, preferred_contact_method, best_time_to_call, language,
+                     summary, mood, score::text, call_outcome, classification,
+                     interests_and_needs::text, action_items::text, sentiment::text
+                FROM webhook_source s
+               WHERE s.call_id = wanted.call_id
+               LIMIT 1) AS found ON true
          WHERE r.position < cardinality($1::text[])
            AND r.bytes < $2
-           AND (r.position = 0 OR clock_timestamp() < statement_timestamp() + interval '750 ms'))
+           AND (r.position = 0 OR clock_timestamp() < statement_timestamp() + interval '200 ms'))
     SELECT call_id, recording_uri, transcript_uri,
            name, phone_number, email, scheduled_time, address, pincode, city, state, country, age, gender,
            occupation, company, preferred_contact_method, best_time_to_call, language,
@@ -75,10 +82,10 @@ constexpr const char* kReadSettings = R"sql(
         OFFSET 0) AS text ON true
 )sql";
 
-// None when the call is gone.
+// None when the call was removed.
 std::optional<Call> CallOf(const pqxx::row& row) {
   int next = 0;
-  const auto column = [&] { return ColumnOf(row[next++]); };
+  const auto column = [&] { return postgres::ColumnOf(row[next++]); };
   const Column id = column();
   if (!id) return std::nullopt;
   Call call;
@@ -99,15 +106,16 @@ std::optional<Call> CallOf(const pqxx::row& row) {
 
 }  // namespace
 
-AgentSettingsText::AgentSettingsText(Transaction& transaction, const std::vector<Candidate>& candidates) {
-  ArrayLiteral ids;
+AgentSettingsText::AgentSettingsText(postgres::Transaction& transaction, const std::vector<PickedRow>& rows) {
+  postgres::ArrayLiteral ids;
   std::unordered_set<std::string_view> seen;
-  for (const Candidate& candidate : candidates) {
-    if (seen.insert(candidate.agent_id).second) ids.Add(candidate.agent_id);
+  for (const PickedRow& row : rows) {
+    if (seen.insert(row.agent_id.get()).second) ids.Add(row.agent_id.get());
   }
   rows_ = transaction.ExecPrepared(kReadSettings, std::move(ids).Close(), kMaxAgentSettingsBytes);
   for (const pqxx::row& row : rows_) {
-    settings_.emplace(TextOf(row[0]), SettingsAsRead{TextOf(row[1]), row[2].as<std::int64_t>()});
+    settings_.emplace(postgres::TextOf(row[0]),
+                      SettingsAsRead{postgres::TextOf(row[1]), row[2].as<std::int64_t>()});
   }
 }
 
@@ -116,11 +124,12 @@ const SettingsAsRead* AgentSettingsText::of(std::string_view agent_id) const {
   return found == settings_.end() ? nullptr : &found->second;
 }
 
-Calls::Calls(Transaction& transaction, const std::vector<Candidate>& candidates, std::int64_t max_bytes) {
-  ArrayLiteral ids;
-  for (const Candidate& candidate : candidates) ids.Add(candidate.call_id);
+CallsAsRead::CallsAsRead(postgres::Transaction& transaction, std::span<const PickedRow* const> rows,
+                         std::int64_t max_bytes) {
+  postgres::ArrayLiteral ids;
+  for (const PickedRow* row : rows) ids.Add(row->call_id.get());
   rows_ = transaction.ExecPrepared(kReadCalls, std::move(ids).Close(), max_bytes);
-  calls_.reserve(rows_.size());
+  calls_.reserve(rows.size());
   for (const pqxx::row& row : rows_) calls_.push_back(CallOf(row));
 }
 

@@ -5,24 +5,25 @@
 #include <cstdint>
 #include <optional>
 #include <pqxx/result>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/claim.h"
-#include "dispatcher/store/transaction.h"
 #include "schema/call.h"
 
 namespace postcall::store {
 
-// What is used of the settings of the candidates' agents. The rest stays in the database: a prompt in them
+// What is used of the settings of the rows' agents. The rest stays in the database: a prompt in them
 // may be larger than all calls of a claim.
 class AgentSettingsText {
  public:
-  AgentSettingsText(Transaction& transaction, const std::vector<Candidate>& candidates);
+  AgentSettingsText(postgres::Transaction& transaction, const std::vector<PickedRow>& rows);
 
-  // None: the agent is gone. Valid as long as this is.
+  // None: the agent was removed. Valid as long as this is.
   const SettingsAsRead* of(std::string_view agent_id) const;
 
  private:
@@ -30,18 +31,17 @@ class AgentSettingsText {
   std::unordered_map<std::string_view, SettingsAsRead> settings_;
 };
 
-// The calls of the candidates, in their order.
-class Calls {
+// The calls of the rows, in their order.
+class CallsAsRead {
  public:
-  // Stops after the call that brings their size to `max_bytes`, or the time to 750 ms: the analyses of a
+  // Stops after the call that brings the size to `max_bytes`, or the time to 200 ms: the analyses of a
   // whole claim may be larger than memory, or take minutes. The first is always read. In a statement of its
   // own, after the rows are locked: an analysis that made its call due is seen then.
-  Calls(Transaction& transaction, const std::vector<Candidate>& candidates, std::int64_t max_bytes);
+  CallsAsRead(postgres::Transaction& transaction, std::span<const PickedRow* const> rows,
+              std::int64_t max_bytes);
 
-  // So many of the first candidates' were read.
-  std::size_t size() const { return calls_.size(); }
-  // Of the candidate at `position` < size(); none: the call is gone. Valid as long as this is.
-  const Call* at(std::size_t position) const { return calls_[position] ? &*calls_[position] : nullptr; }
+  // Those of the first rows; none: the call was removed. Valid as long as this is.
+  std::span<const std::optional<Call>> all() const { return calls_; }
 
  private:
   pqxx::result rows_;  // what the views in calls_ look into

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
+#include <span>
 #include <string>
-#include <vector>
+#include <type_traits>
+#include <variant>
 
 #include "common/log.h"
 #include "dispatcher/store/claim.h"
@@ -12,54 +15,53 @@
 
 namespace postcall::store {
 
-// A read that ended after so long was too much, whoever ended it: the server's limit or ours.
+// When an agent's calls are read alone, a read that took this long took too long, whether the server's limit
+// ended it or ours.
 inline constexpr std::chrono::seconds kLongRead{2};
 
-// This one row cannot be read: a source view raised an error for it, or it takes too long.
-struct Unreadable {
-  DeliveryId row;
-  std::string call;
-  AgentId agent;
-  Cause cause;
-  int unread;
-  std::string error;
-};
+using NotRead = std::variant<TooMany, Unreadable>;
 
-// Something among several rows cannot be read: to be claimed anew, with fewer of them.
-struct TooMany {
-  int rows_next;
-};
-
-// Throws Unreadable, TooMany, or what is at hand when it is not about the rows.
 template <class Error>
-[[noreturn]] void TellUnreadable(const std::vector<Candidate>& rows, const Error& error, int rows_next) {
+NotRead TellUnreadable(std::span<const PickedRow* const> rows, const Error& error, int rows_next,
+                       bool of_all) {
   if (rows_next > 0) {
     log::Warning("calls cannot be read together, fewer are read at once",
                  {{"calls", rows.size()}, {"next", rows_next}, {"error", error.what()}});
-    throw TooMany{rows_next};
+    return TooMany{static_cast<int>(rows.size()), rows_next};
   }
-  const Candidate& row = rows.front();
-  throw Unreadable{.row = row.id,
-                   .call = std::string(row.call_id),
-                   .agent = AgentId(std::string(row.agent_id)),
-                   .cause = row.cause,
-                   .unread = row.unread,
-                   .error = error.what()};
+  const PickedRow& row = *rows.front();
+  if (of_all) {
+    log::Warning("a call cannot be read at once, its agent's calls are read apart from the others",
+                 {{"call", row.call_id.get()}, {"agent", row.agent_id.get()}, {"error", error.what()}});
+  }
+  return Unreadable{.id = row.id,
+                    .call_id = row.call_id,
+                    .agent_id = row.agent_id,
+                    .cause = row.cause,
+                    .timed_out = std::is_same_v<Error, postgres::Unavailable>,
+                    .error = error.what()};
 }
 
-// Reads for `rows`. Throws Unreadable or TooMany.
+// Reads for `rows`, of which there is one at least. None when they were read. Throws what is not about the
+// rows. The transaction is over unless they were read.
+// `of_all`: for a claim of all agents, whose reads the server ends after `read_limit`.
 template <class Reading>
-auto Reads(const std::vector<Candidate>& rows, const ClaimLimits& limits, Reading&& reading) {
+std::optional<NotRead> TryReading(std::span<const PickedRow* const> rows, bool of_all,
+                                  std::chrono::milliseconds read_limit, Reading&& reading) {
   const SteadyTime start = Steady::now();
   try {
-    return reading();
-  } catch (const Refused& refused) {
+    reading();
+    return std::nullopt;
+  } catch (const postgres::Refused& refused) {
     if (!IsAboutRows(refused)) throw;
-    TellUnreadable(rows, refused, static_cast<int>(rows.size() / 2));
-  } catch (const Unavailable& unavailable) {
+    return TellUnreadable(rows, refused, static_cast<int>(rows.size() / 2), of_all);
+  } catch (const postgres::Unavailable& unavailable) {
     // Cancelled or cut off at once, it was not for the time that it took.
-    if (Steady::now() - start < kLongRead || unavailable.sqlstate() == "55P03") throw;
-    TellUnreadable(rows, unavailable, limits.max_rows > 1 ? 1 : 0);
+    const auto took = Steady::now() - start;
+    if (of_all ? took < read_limit || !postgres::IsQueryCanceled(unavailable.sqlstate())
+               : took < kLongRead || postgres::IsLockNotAvailable(unavailable.sqlstate()))
+      throw;
+    return TellUnreadable(rows, unavailable, rows.size() > 1 ? 1 : 0, of_all);
   }
 }
 

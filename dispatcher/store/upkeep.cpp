@@ -1,6 +1,6 @@
 #include "dispatcher/store/upkeep.h"
 
-#include "dispatcher/store/transaction.h"
+#include "dispatcher/postgres/transaction.h"
 
 namespace postcall::store {
 namespace {
@@ -8,20 +8,21 @@ namespace {
 constexpr int kMostReleased = 1000;  // at once, by either of these
 constexpr const char* kReleaseHinted = "SELECT webhook_release_hinted()";
 constexpr const char* kReleaseAnalysed = "SELECT webhook_release_analysed()";
-constexpr const char* kPurge = "SELECT webhook_purge(5000)";
+constexpr const char* kPurge = "SELECT webhook_purge(5000, $1::int)";
 
 // So that the other chores have their turn.
 constexpr std::chrono::seconds kReleaseFor{1};
 constexpr std::chrono::seconds kPurgeFor{2};
 
-int CountOf(Session& session, const char* statement) {
-  Transaction transaction(session);
-  const int count = transaction.Exec(statement)[0][0].as<int>();
+template <class... Parameters>
+int CountOf(postgres::Session& session, const char* statement, const Parameters&... parameters) {
+  postgres::Transaction transaction(session);
+  const pqxx::result counted = transaction.Exec(statement, parameters...);
   transaction.Commit();
-  return count;
+  return counted[0][0].as<int>();
 }
 
-int Release(Session& session, const char* statement) {
+int Release(postgres::Session& session, const char* statement) {
   const SteadyTime end = Steady::now() + kReleaseFor;
   int total = 0;
   while (true) {
@@ -33,14 +34,14 @@ int Release(Session& session, const char* statement) {
 
 }  // namespace
 
-int ReleaseHinted(Session& session) { return Release(session, kReleaseHinted); }
-int ReleaseAnalysed(Session& session) { return Release(session, kReleaseAnalysed); }
+int ReleaseHinted(postgres::Session& session) { return Release(session, kReleaseHinted); }
+int ReleaseAnalysed(postgres::Session& session) { return Release(session, kReleaseAnalysed); }
 
-int PurgeOld(Session& session) {
+int PurgeOld(postgres::Session& session, int ledger_days) {
   const SteadyTime end = Steady::now() + kPurgeFor;
   int total = 0;
   while (true) {
-    const int purged = CountOf(session, kPurge);
+    const int purged = CountOf(session, kPurge, ledger_days);
     total += purged;
     if (purged == 0 || Steady::now() >= end) return total;
   }

@@ -2,16 +2,16 @@
 // the session. Throws Unavailable or Refused.
 #pragma once
 
-#include "dispatcher/store/database.h"
+#include "dispatcher/postgres/database.h"
 
 namespace postcall::store {
 
 // Makes calls due whose analysis was committed while they waited. Returns how many.
-int ReleaseHinted(Session& session);
+int ReleaseHinted(postgres::Session& session);
 // Makes calls due whose analysis was committed while they were being completed. Returns how many.
-int ReleaseAnalysed(Session& session);
+int ReleaseAnalysed(postgres::Session& session);
 
-// Deletes decisions and sums that are older than 400 days, for about two seconds. Returns how many.
-int PurgeOld(Session& session);
+// Deletes decisions and sums that are older than `ledger_days`, for about two seconds. Returns how many.
+int PurgeOld(postgres::Session& session, int ledger_days);
 
 }  // namespace postcall::store

@@ -1,7 +1,7 @@
-// The least that a libcurl program can do: POSTs the lines of a file to one URL over kept-alive connections,
-// with curl_multi_socket_action on epoll, and prints posts a second and CPU a post. The options are those of
-// the dispatcher's engine without its guards, its database and its JSON, so that the ratio of the two is the
-// price of everything else. One thread.
+// The minimum that a libcurl program must do: POSTs the lines of a file to one URL over kept-alive
+// connections, with curl_multi_socket_action on epoll, and prints posts per second and CPU per post. The
+// options are those of the dispatcher's engine, without its guards, its database and its JSON, so the ratio
+// of the two is the cost of everything else. One thread.
 //
 //   bare_loop --url http://127.0.0.1:8080/ok --bodies FILE [--concurrency 200]
 #include <curl/curl.h>
@@ -244,7 +244,7 @@ int Run(const Settings& settings) {
   const double cpu = ProcessorSeconds() - cpu_before;
 
   const auto posts = static_cast<double>(bodies.size());
-  // One line of name=value pairs: a person can read it, and tests/bench/run.sh does.
+  // One line of name=value pairs, for a person and for tests/bench/run.sh.
   std::printf("posts=%zu succeeded=%zu bytes=%zu seconds=%.3f posts_per_second=%.0f cpu_us_per_post=%.1f\n",
               bodies.size(), loop.succeeded(), bytes, seconds, posts / seconds, cpu * 1e6 / posts);
   if (loop.succeeded() == bodies.size()) return 0;

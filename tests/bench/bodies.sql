@@ -1,5 +1,5 @@
--- The bodies that the dispatcher makes of those calls, one a line, for the loop that knows no database.
--- For psql --no-align --tuples-only.
+-- The bodies that the dispatcher builds from these calls, one per line, for the loop that has no database.
+-- Run it with psql --no-align --tuples-only.
 SELECT row_to_json(body)
   FROM (
     SELECT s.call_id AS "callId", s.recording_uri AS "recordingUri", s.transcript_uri AS "transcriptUri",

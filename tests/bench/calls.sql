@@ -1,5 +1,6 @@
--- The benchmark's calls, all due at once; each with every detail, so that a body is about 1.2 KB. For psql, with
--- the variables calls, agents and url.
+-- The benchmark's calls, all due at once. Each has every detail, so that a body is about 1.2 KB. Run it with psql and
+-- the
+-- variables calls, agents and url.
 \set ON_ERROR_STOP on
 \set QUIET on
 

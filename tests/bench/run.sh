@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# How fast the dispatcher is, and what it costs beside the least that a program with the same libcurl can do.
+# Measures how fast the dispatcher is and what it costs, compared with a minimal program with the same libcurl.
 #
 #   tests/bench/run.sh [--check]
 #
-# Calls that are due already, in a private PostgreSQL with the shipped settings (fsync too); nginx that answers 200;
-# the dispatcher with its defaults. In turns with it, tests/bench/bare_loop.cpp POSTs the same bodies to the same nginx
-# without database or JSON. All on this machine, so the figures are proportions, not promises; medians, for machines
-# are noisy.
+# It uses calls that are due already, in a private PostgreSQL with the shipped settings (fsync too); an nginx that
+# answers
+# 200; and the dispatcher with its defaults. In turns with it, tests/bench/bare_loop.cpp POSTs the same bodies to the
+# same
+# nginx without database or JSON. All run on this machine, so the figures are proportions, not promises. They are
+# medians,
+# because machines are noisy.
 #
 #   BENCH_CALLS (20000), BENCH_AGENTS (200), BENCH_ROUNDS (3), BENCH_BUILD (build/release, built when it is not given)
 #
-# --check: exit 1 when the dispatcher's throughput is under BENCH_MIN_THROUGHPUT_RATIO (0.25) of the bare loop's or its
-# CPU a delivery over BENCH_MAX_CPU_RATIO (2.5) of it. A delivery too few is exit 1 always.
+# --check: exit 1 when the dispatcher's throughput is below BENCH_MIN_THROUGHPUT_RATIO (0.25) of the bare loop's, or its
+# CPU per delivery above BENCH_MAX_CPU_RATIO (2.5) of the bare loop's. A missing delivery is always exit 1.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -67,7 +70,7 @@ fail() {
 query() { psql --no-psqlrc --quiet --no-align --tuples-only --command "$1"; }
 answers() { curl --noproxy '*' --silent --output /dev/null --data x "$1"; }
 
-# nginx cannot say which port it was given, so ports are tried until one is free.
+# nginx cannot report which port it got, so this tries ports until one is free.
 start_nginx() {
   mkdir "$folder/nginx"
   for _ in {1..20}; do
@@ -77,7 +80,7 @@ start_nginx() {
     nginx=$!
     for _ in {1..50}; do
       if ! kill -0 "$nginx" 2>/dev/null; then continue 2; fi
-      # Its own: another copy's nginx on that port would have ended ours.
+      # This is our nginx: if another one had the port, ours would have ended.
       if [[ -s $folder/nginx/nginx.pid ]] && answers "http://127.0.0.1:$port/"; then return; fi
       sleep 0.1
     done
@@ -85,10 +88,10 @@ start_nginx() {
   fail "nginx does not start" "$folder/nginx.log"
 }
 
-# Requests that nginx has seen so far, this one included.
+# The number of requests that nginx has seen so far, including this one.
 requests() { curl --noproxy '*' --silent "http://127.0.0.1:$port/status" | awk '/^server/ { getline; print $3 }'; }
 
-# User and system time of a process in microseconds.
+# The user and system time of a process in microseconds.
 processor_time() {
   local fields
   fields=$(<"/proc/$1/stat")
@@ -96,7 +99,7 @@ processor_time() {
   echo $(((fields[11] + fields[12]) * 1000000 / $(getconf CLK_TCK)))
 }
 
-# A database of the round's own, with calls that are due.
+# Makes a database for the round, with calls that are due.
 fill_database() {
   createdb "$1"
   export PGDATABASE=$1
@@ -106,7 +109,7 @@ fill_database() {
   psql --no-psqlrc --quiet --no-align --tuples-only --file "$root/tests/bench/bodies.sql" >"$folder/bodies"
 }
 
-# Adds to $folder/dispatcher: deliveries a second, CPU microseconds a delivery.
+# Appends to $folder/dispatcher: deliveries per second, CPU microseconds per delivery.
 run_dispatcher() {
   local before
   before=$(requests)
@@ -122,10 +125,10 @@ run_dispatcher() {
   local cpu
   cpu=$(processor_time "$dispatcher")
   kill -TERM "$dispatcher"
-  wait "$dispatcher" || fail "the dispatcher did not end well" "$folder/dispatcher.log"
+  wait "$dispatcher" || fail "the dispatcher did not exit with 0" "$folder/dispatcher.log"
   dispatcher=
 
-  # Each of so many calls was answered 2xx: with no more requests than calls, each was seen once.
+  # Each call was answered with 2xx, so when there were no more requests than calls, each was sent once.
   local seen delivered rows unaccounted seconds
   seen=$(($(requests) - before - 1))
   delivered=$(query "SELECT count(DISTINCT call_id) FROM webhook_deliveries WHERE outcome = 'delivered'")
@@ -140,7 +143,7 @@ run_dispatcher() {
   awk "BEGIN { print $calls / $seconds, $cpu / $calls }" >>"$folder/dispatcher"
 }
 
-# Adds the same to $folder/bare.
+# Appends the same to $folder/bare.
 run_bare_loop() {
   local result
   result=$("$bin/bare_loop" --url "$url" --bodies "$folder/bodies" --concurrency 200)
@@ -148,7 +151,7 @@ run_bare_loop() {
   bare_bytes=$(sed -n 's/.* bytes=\([0-9]*\).*/\1/p' <<<"$result")
 }
 
-# Of a column of a file.
+# The median of a column of a file.
 median() { awk "{ print \$$2 }" "$1" | sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 
 folder=$(private_temporary_folder)

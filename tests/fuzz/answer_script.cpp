@@ -8,7 +8,7 @@ namespace {
 
 using Kind = AnswerStep::Kind;
 
-// One answer's bytes, until a mark says where they go.
+// The bytes of one answer, until a mark says what to do with them.
 class Writer {
  public:
   void Byte(char c) { piece_ += c; }
@@ -49,7 +49,7 @@ class Writer {
   bool over_ = false;
 };
 
-// "HTTP/1.1 200 OK" is 200, and so are "HTTP/2 200" and more blanks.
+// "HTTP/1.1 200 OK" gives 200, and so do "HTTP/2 200" and more spaces.
 int StatusOf(std::string_view line) {
   const auto is_digit = [&line](std::size_t i) {
     return i < line.size() && line[i] >= '0' && line[i] <= '9';
@@ -67,7 +67,7 @@ int StatusOf(std::string_view line) {
   return (line[at + 1] - '0') * 100 + (line[at + 2] - '0') * 10 + (line[at + 3] - '0');
 }
 
-// Takes a line with its end; none when its end has not come.
+// Removes a line with its end and returns it; no value when its end has not come.
 bool TakeLine(std::string_view& bytes, std::string_view& line) {
   const std::size_t end = bytes.find('\n');
   if (end == std::string_view::npos) return false;
@@ -139,7 +139,7 @@ FinalResponse FindFinalResponse(std::string_view bytes) {
     }
     if (status >= 200 || status == 101 || !whole) return response;  // after 101 another protocol follows
   }
-  // What is left is no line yet.
+  // The rest is not a complete line yet.
   response.is_doubtful = response.is_doubtful || bytes.starts_with('\0');
   return response;
 }

@@ -1,4 +1,4 @@
-// The payload, read back by an independent parser (CONTRACT §2).
+// An independent parser reads the payload (CONTRACT §2).
 //
 // The input is the call's id and its columns, in the payload's order, each ended by a backslash and one more
 // byte; the last four bytes say which columns are NULL.
@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// CONTRACT §2, written once more.
+// The keys of CONTRACT §2, written a second time.
 constexpr std::array kDetails = {"name",           "phoneNumber",
                                  "email",          "scheduledTime",
                                  "address",        "pincode",
@@ -47,8 +47,8 @@ struct Values {
   std::array<Value, kAnalysis.size()> analysis;
 };
 
-// jsonb holds JSON and nothing else; in a database that is not UTF-8, with any bytes inside its strings. The
-// parser takes a NUL for the end.
+// jsonb contains only JSON; in a database that is not UTF-8, with any bytes inside its strings. For the
+// parser, a NUL is the end.
 Value AsJson(Value value) {
   if (!value) return value;
   const bool is_json =
@@ -87,7 +87,7 @@ Call CallOf(const Values& values) {
   return call;
 }
 
-// Whether the parser takes `text`, or refuses it only for a number beyond a double's range.
+// Whether the parser accepts `text`, or refuses it only because of a number beyond the range of a double.
 bool IsJson(const std::string& text) {
   try {
     static_cast<void>(Json::parse(text));
@@ -99,7 +99,7 @@ bool IsJson(const std::string& text) {
   }
 }
 
-// JSON's numbers: what the C library reads to the end, but for "+1", ".5", "5." and "05".
+// JSON numbers are the texts that the C library reads to their end, except "+1", ".5", "5." and "05".
 bool IsNumber(const std::string& text) {
   const auto is_digit = [&text](std::size_t i) {
     return i < text.size() && text[i] >= '0' && text[i] <= '9';
@@ -125,17 +125,17 @@ class Expected {
     if (value) members_.emplace_back(key, Replaced(*value));
   }
 
-  // The object's keys are these, in order, and its texts are equal.
+  // Checks that the object has these keys, in this order, and these values.
   void Check(const Json& object, const std::string& body) const {
     Require(object.is_object() && object.size() == members_.size(),
-            "each key that has a value is there, once", {body});
+            "each key that has a value is in the payload once", {body});
     std::size_t i = 0;
     for (const auto& [key, value] : object.items()) {
       const auto& [name, text] = members_[i++];
       Require(key == name, "the keys are in the contract's order", {body, key, name});
-      // Digits are lost by reading numbers, so what is no text is looked for as it is written.
+      // Reading a number loses digits, so a value that is not a string is searched for as text.
       if (text.front() == '"') {
-        Require(value == Json::parse(text), "a text is that of the column", {body, text});
+        Require(value == Json::parse(text), "a string is that of the column", {body, text});
       } else {
         const std::string written = "\"" + key + "\":" + text;
         const std::size_t at = body.find(written);
@@ -150,12 +150,12 @@ class Expected {
 
 void RunOne(const Values& values) {
   const std::string body = BuildPayload(CallOf(values));
-  Require(body.front() == '{', "no byte order mark, no blank", {body});
-  // The parser refuses what is not UTF-8, too.
+  Require(body.front() == '{', "there is no byte order mark and no space", {body});
+  // The parser also refuses a text that is not UTF-8.
   const Json parsed = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) {
     Require(IsJson(body), "the payload is JSON", {body});
-    return;  // a receiver may read huge numbers as it likes; this parser cannot
+    return;  // a receiver may be able to read huge numbers, but this parser cannot
   }
   Require(parsed.is_object() && parsed.contains("callerDetails") && parsed.contains("callAnalysis"),
           "both objects are always there", {body});
@@ -192,7 +192,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using postcall::fuzz::Values;
   Values values = postcall::fuzz::Read(data, size);
   postcall::fuzz::RunOne(values);
-  // The first text once more where only numbers may stand, which few inputs come to.
+  // Also uses the first text as the number, because few inputs have a text there.
   Values number;
   number.analysis[2] = std::move(values.id);
   postcall::fuzz::RunOne(number);

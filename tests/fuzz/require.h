@@ -1,5 +1,5 @@
-// How a fuzz target says that a promise is broken: one sentence and the texts that show it on standard error,
-// then the end of the process, of which libFuzzer keeps the input. Any thread.
+// How a fuzz target reports a broken promise: it prints one sentence and the texts that show it to standard
+// error, then ends the process. libFuzzer keeps the input. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Which addresses are publicly routable, written a second time: from the registries and in another manner
-// than dispatcher/egress/special_ranges.cpp, so that a slip in one of them shows (CONTRACT §6). Any thread;
-// pure.
+// Which addresses are publicly routable, written a second time: from the registries, and in another way than
+// dispatcher/egress/special_ranges.cpp, so that a mistake in one of them becomes visible (CONTRACT §6). Any
+// thread; pure.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace postcall::fuzz {
 
-// First and last address of each closed range.
+// The first and the last address of each closed range.
 inline constexpr std::uint32_t kClosedIpv4[][2] = {
     {0x00000000, 0x00FFFFFF},  // 0.0.0.0/8
     {0x0A000000, 0x0AFFFFFF},  // 10.0.0.0/8
@@ -40,17 +40,22 @@ inline bool IsRoutable(const std::array<unsigned char, 4>& b) {
   return true;
 }
 
-// Where open and closed meet, in groups of 16 bits, the rest of them 0.
+// The addresses at which open and closed ranges meet, in groups of 16 bits; the other groups are 0.
 inline constexpr std::uint16_t kEdgesIpv6[][3] = {
     {0x2000, 0, 0},           {0x4000, 0, 0},           {0x2001, 0, 0}, {0x2001, 0x0200, 0},
     {0x2001, 0x0DB8, 0},      {0x2001, 0x0DB9, 0},      {0x2002, 0, 0}, {0x2003, 0, 0},
     {0x2620, 0x004F, 0x8000}, {0x2620, 0x004F, 0x8001}, {0x3FFF, 0, 0}, {0x3FFF, 0x1000, 0},
     {0xFC00, 0, 0},           {0xFE80, 0, 0},           {0xFF00, 0, 0}};
 
-// Only 2000::/3 is open, less five parts. Whatever holds an IPv4 address lies outside or in one of them.
+// Only 2000::/3 without five parts is open, and an address of 64:ff9b::/96 when its IPv4 address is open. All
+// other addresses that contain an IPv4 address are outside 2000::/3 or in one of those parts.
 inline bool IsRoutable(const std::array<unsigned char, 16>& b) {
   const auto group = [&b](std::size_t i) { return std::uint32_t{b[2 * i]} << 8 | b[2 * i + 1]; };
   const std::uint32_t group0 = group(0), group1 = group(1), group2 = group(2);
+  if (group0 == 0x0064 && group1 == 0xFF9B) {
+    const std::array<unsigned char, 4> inner = {b[12], b[13], b[14], b[15]};
+    return (group2 | group(3) | group(4) | group(5)) == 0 && IsRoutable(inner);
+  }
   if (group0 < 0x2000 || group0 > 0x3FFF) return false;
   if (group0 == 0x2001) return group1 > 0x01FF && group1 != 0x0DB8;   // 2001::/23, 2001:db8::/32
   if (group0 == 0x2002) return false;                                 // 2002::/16

@@ -3,8 +3,8 @@
 #
 #   tests/fuzz/run.sh [--seconds N] [TARGET...]      60 s each, all of them: url settings payload response
 #
-# Exit 0 only when none found anything. What is found stays in build/fuzz/findings, and the command that shows it again
-# is printed. What the runs learn is thrown away, so that each starts from the same seeds.
+# Exit 0 only when no target found anything. Findings stay in build/fuzz/findings, and the command that repeats each is
+# printed. The corpus that a run makes is removed, so that each run starts from the same seeds.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -61,7 +61,7 @@ start() {
   processes+=($!)
 }
 
-# In the order in which they were started: they take equally long.
+# Waits for them in the order in which they were started, because they take equally long.
 found=0
 finish() {
   local target=$1 log=$folder/$1.log status=0
@@ -72,7 +72,7 @@ finish() {
     return
   fi
   found=1
-  # Without the progress, of which there are thousands of lines.
+  # Prints the log without the progress, which has thousands of lines.
   grep -v '^#[0-9]' "$log" | tail -n 60
   local input
   input=$(sed -n 's/^artifact_prefix=.*Test unit written to //p' "$log" | tail -n 1)

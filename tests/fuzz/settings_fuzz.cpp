@@ -1,7 +1,7 @@
-// An agent's settings: never an exception, never a target with what HTTP forbids, what is ours, or without
-// the signature that was asked for (CONTRACT §7).
+// An agent's settings. There must never be an exception, nor a target with a header that HTTP forbids or that
+// is ours, nor a target without the signature that the settings ask for (CONTRACT §7).
 //
-// The input is read twice: as the JSON itself, and as lines from which JSON is made, since few mutations of
+// The input is read twice: as the JSON itself, and as lines from which JSON is made, because few mutations of
 // JSON are JSON: `U url`, `H name: value` for each header, `S secret` for each secret.
 #include <openssl/evp.h>
 
@@ -53,14 +53,14 @@ void CheckHeader(const Header& header, const Url& url) {
   Require(!header.name.empty() && std::all_of(header.name.begin(), header.name.end(), MayBeInAName),
           "a header's name is a token", {header.name});
   Require(!IsOurs(header.name), "no header of a target is ours", {header.name});
-  Require(!url.has_credentials || !IsAuthorization(header.name), "one source of Authorization only",
+  Require(!url.has_credentials || !IsAuthorization(header.name), "there is only one source of Authorization",
           {header.name});
   const std::string& value = header.value;
   Require(std::none_of(value.begin(), value.end(),
                        [](char c) { return c != '\t' && HasControl(std::string_view(&c, 1)); }),
-          "a header's value has no control byte but the tab", {header.name, value});
+          "a header's value has no control byte except the tab", {header.name, value});
   Require(value.empty() || (value.find_first_of(" \t") != 0 && value.find_last_of(" \t") != value.size() - 1),
-          "a header's value has no blanks at its ends", {header.name, value});
+          "a header's value has no spaces at its ends", {header.name, value});
 }
 
 bool IsOneLine(const std::string& text) { return !HasControl(text) && IsStrictUtf8(text); }
@@ -74,7 +74,7 @@ void CheckUrlForLog(const std::string& url) {
   Require(IsOneLine(url), "the URL for the log is one line of UTF-8", {url});
 }
 
-// What the settings hold under "webhooks"; null when there is nothing.
+// The value under "webhooks" in the settings; null when there is none.
 Json Wanted(const Json& settings, const char* member) {
   if (!settings.is_object() || !settings.contains("webhooks")) return nullptr;
   const Json& webhooks = settings["webhooks"];
@@ -89,8 +89,8 @@ std::string Trimmed(std::string value) {
 
 void CheckHasAll(const Target& target, const Json& settings) {
   const Json url = Wanted(settings, "postCall");
-  Require(url.is_string() && ParseUrl(url.get<std::string>()), "a target's URL is one", {});
-  Require(*ParseUrl(url.get<std::string>()) == target.url, "a target is the URL of the settings",
+  Require(url.is_string() && ParseUrl(url.get<std::string>()), "a target's URL is a URL", {});
+  Require(*ParseUrl(url.get<std::string>()) == target.url, "a target's URL is that of the settings",
           {target.url.host});
 
   const Json headers = Wanted(settings, "headers");
@@ -108,7 +108,7 @@ void CheckHasAll(const Target& target, const Json& settings) {
   Require(secrets.is_null() || !secrets.empty(), "an empty list of secrets is unusable", {});
   Require(target.secrets.size() == secrets.size(), "every secret that was given signs", {});
   for (std::size_t i = 0; i < target.secrets.size(); ++i) {
-    Require(secrets[i].is_string(), "a secret is a text", {});
+    Require(secrets[i].is_string(), "a secret is a string", {});
     std::string given = secrets[i].get<std::string>();
     if (given.rfind("whsec_", 0) == 0) given.erase(0, 6);
     Require(!given.empty() && Base64(target.secrets[i].key) == given, "the key is that of the settings",
@@ -128,7 +128,7 @@ AgentSettings CheckJson(const std::string& json) {
     for (const Secret& secret : target->secrets) Require(!secret.key.empty(), "no key is empty", {json});
   }
 
-  // A number beyond a double's range, which the settings may hold, is an error to this parser.
+  // This parser fails on a number beyond the range of a double, which the settings may have.
   const Json settings = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (settings.is_discarded()) return parsed;
   const Json url = Wanted(settings, "postCall");
@@ -170,7 +170,8 @@ Lines ReadLines(std::string_view text) {
   return lines;
 }
 
-// An error names a header, and quotes nothing else: not even these, which no sentence has in it.
+// An error names a header and quotes nothing else. No sentence contains these letters, so an error with them
+// has quoted the input.
 void CheckErrorQuotesNoValue(Lines lines) {
   constexpr std::string_view kMark = "qqqq";
   for (const auto& [name, value] : lines.headers.items()) {
@@ -185,7 +186,7 @@ void CheckErrorQuotesNoValue(Lines lines) {
           {lines.ToJson(), invalid == nullptr ? "" : invalid->error});
 }
 
-// The first header or secret that is refused hides those after it, so each also stands alone.
+// A refused header or secret hides those after it, so each is also tried alone.
 void CheckEachAlone(const Lines& lines) {
   constexpr std::size_t kMost = 8;
   std::size_t count = 0;

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
 sockaddr* AsSocketAddress(sockaddr_in& address) { return reinterpret_cast<sockaddr*>(&address); }
 
-// The other end of a connection, in this same process; -1 when it is closed.
+// The socket at the other end of a connection, which is in this process too; -1 when it is closed.
 int PeerInThisProcess(int fd) {
   sockaddr_in peer{};
   socklen_t size = sizeof(peer);
@@ -45,8 +45,8 @@ SteppedEndpoint::SteppedEndpoint()
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(address);
-  // So that a big request does not fit into what the sockets hold: the engine's, too, goes by the segments'
-  // size.
+  // With this a big request does not fit into the sockets, because the engine's socket buffer also depends on
+  // the segments' size.
   const int window = 4096;
   const int segment = 1024;
   const int no_delay = 1;
@@ -74,7 +74,7 @@ void SteppedEndpoint::Expect(const std::string& target, const AnswerScript& answ
 bool SteppedEndpoint::Step() {
   bool did = Accept();
   for (Connection& connection : connections_) {
-    // A request that is answered early is not read before the answer is out.
+    // When the answer comes early, the request is read after the answer is sent.
     if (&connection == answering_ && answer_->early && next_step_ < answer_->steps.size()) continue;
     did = Read(connection) || did;
   }
@@ -111,7 +111,7 @@ bool SteppedEndpoint::Read(Connection& connection) {
   return true;
 }
 
-// The head of a request is whole: it is the one that is expected.
+// The head of a request is complete: checks that it is the expected one.
 void SteppedEndpoint::TakeHead(Connection& connection) {
   const std::string head = std::exchange(connection.unread, {});
   Require(head.starts_with("POST " + target_ + " HTTP/1.1\r\n"), "a request is the POST that was made",
@@ -131,7 +131,7 @@ bool SteppedEndpoint::Answer() {
     case AnswerStep::Kind::kSend: {
       const std::string_view left = std::string_view(step.bytes).substr(step_sent_);
       const ssize_t sent = ::send(answering_->socket.get(), left.data(), left.size(), MSG_NOSIGNAL);
-      if (sent < 0) return false;  // the engine reads no more, for now or for ever
+      if (sent < 0) return false;  // the engine reads no more, now or never again
       sent_.append(left.substr(0, static_cast<std::size_t>(sent)));
       answering_->bytes_sent += static_cast<std::uint64_t>(sent);
       step_sent_ += static_cast<std::size_t>(sent);
@@ -168,13 +168,13 @@ bool SteppedEndpoint::GiveUp() {
 void SteppedEndpoint::Finish() {
   while (Answer()) {
   }
-  // No other can follow on a connection where a request or an answer has no end.
+  // When a request or an answer is not complete, no other one can follow on that connection.
   if (answering_ == nullptr || answering_->closed) return;
   if (answering_->body_left > 0 || step_sent_ > 0) Reset(*answering_);
 }
 
-// Otherwise a byte that is still on its way would be taken for the answer to the next request, and rightly
-// so.
+// Otherwise the engine would read a byte that is still on its way as the answer to the next request, and it
+// would be right.
 void SteppedEndpoint::WaitUntilArrived(const Connection& connection) {
   const int peer = PeerInThisProcess(connection.socket.get());
   for (const SteadyTime end = Steady::now() + 1s; peer >= 0 && Steady::now() < end;) {
@@ -196,7 +196,7 @@ void SteppedEndpoint::ResetAll() {
   answering_ = nullptr;
 }
 
-// No TIME_WAIT stays behind, of which thousands a minute would use up the ports.
+// Closes without TIME_WAIT, because thousands of these per minute would use all ports.
 void SteppedEndpoint::Reset(Connection& connection) {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(connection.socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));

@@ -1,5 +1,5 @@
-// An endpoint that never acts by itself: one step at a time, whenever the engine has nothing more to do. So a
-// run is the same each time, and needs no second thread. Plain HTTP on loopback, for one POST after the
+// An endpoint that never acts by itself: it makes one step whenever the engine has nothing more to do. So
+// each run is the same, and it needs no second thread. It is plain HTTP on loopback, for one POST after the
 // other.
 #pragma once
 
@@ -19,22 +19,22 @@ class SteppedEndpoint {
 
   std::uint16_t port() const { return port_; }
 
-  // What was sent before has arrived. The next POST, whose target is `target` and whose answer is `answer`.
-  // The answer outlives it.
+  // Starts with the next POST, which has `target` and gets `answer`. All bytes of the one before have
+  // arrived. `answer` outlives this object.
   void Expect(const std::string& target, const AnswerScript& answer);
 
-  // Reads what has come, then does the answer's next step. False when there was nothing to do.
+  // Reads what has come, then makes the next step of the answer. False when there was nothing to do.
   bool Step();
-  // The answer says that nothing more shall come.
+  // The answer ends with a silence.
   bool silent() const;
-  // The engine has had its turn and waits for more: FIN. False when there is nothing to close.
+  // The engine has run and waits for more, so this sends FIN. False when there is nothing to close.
   bool GiveUp();
-  // The POST is over for the engine: sends what is left of the answer.
+  // The POST is over for the engine, so this sends the rest of the answer.
   void Finish();
-  // Leaves no connection behind. Reads what came before.
+  // Closes all connections, after it has read what came.
   void ResetAll();
 
-  // Of the POST that is expected. More than one request ends the process.
+  // The number of requests for the expected POST. More than one request ends the process.
   std::size_t requests() const { return requests_; }
   const std::string& sent() const { return sent_; }
 

@@ -1,4 +1,4 @@
-// What a text is made of, judged without schema/utf8.h, which is among what is fuzzed. Any thread; pure.
+// Checks of texts that do not use common/utf8.h, because that is fuzzed too. Any thread; pure.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ inline bool IsPrintableAscii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-// The C0 controls and DEL. C1 controls are two bytes of UTF-8 and no byte by itself.
+// The C0 controls and DEL. A C1 control is two bytes in UTF-8, so it is not a byte here.
 inline bool HasControl(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -20,8 +20,7 @@ inline bool HasControl(std::string_view text) {
   });
 }
 
-// What one U+FFFD for each malformed part makes of `bytes`: nlohmann's writer does the same, by code of its
-// own.
+// `bytes` with one U+FFFD for each malformed part. nlohmann's writer does this with code of its own.
 inline std::string Replaced(const std::string& bytes) {
   if (std::none_of(bytes.begin(), bytes.end(), [](char c) { return (c & 0x80) != 0; })) return bytes;
   return nlohmann::json::parse(

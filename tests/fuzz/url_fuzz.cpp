@@ -1,5 +1,5 @@
-// The judges of where a POST may go: the URL parser beside libcurl's own, the redacted form, the egress
-// policy. The input is the text of a URL; its last bytes also serve as addresses.
+// The code that decides where a POST may go: the URL parser compared with libcurl's, the redacted form, the
+// egress policy. The input is the text of a URL; its last bytes are also used as addresses.
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "common/handle.h"
+#include "common/utf8.h"
 #include "dispatcher/egress/policy.h"
 #include "schema/host.h"
 #include "schema/redact_url.h"
 #include "schema/url.h"
-#include "schema/utf8.h"
 #include "tests/fuzz/require.h"
 #include "tests/fuzz/routable.h"
 #include "tests/fuzz/text.h"
@@ -44,7 +44,7 @@ std::string Part(CURLU* handle, CURLUPart part, unsigned flags) {
   return copy;
 }
 
-// None when libcurl refuses the text. The flags are those with which a transfer reads CURLOPT_URL.
+// No value when libcurl refuses the text. The flags are those that a transfer uses for CURLOPT_URL.
 std::optional<CurlView> AskCurl(const std::string& text) {
   const Handle<CURLU, curl_url_cleanup> handle(curl_url());
   constexpr unsigned kFlags = CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS;
@@ -61,8 +61,8 @@ std::optional<CurlView> AskCurl(const std::string& text) {
 
 std::string WithBrackets(const Url& url) { return url.host_is_ipv6 ? "[" + url.host + "]" : url.host; }
 
-// One spelling of a host: lower case; an address without the dot at its end, which libcurl keeps; IPv6 as
-// inet_ntop prints it.
+// The canonical spelling of a host: lower case; an address without the dot at its end, which libcurl keeps;
+// IPv6 as inet_ntop prints it.
 std::string Canonical(std::string host) {
   std::transform(host.begin(), host.end(), host.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
@@ -73,7 +73,7 @@ std::string Canonical(std::string host) {
     return std::string("[") + inet_ntop(AF_INET6, &bytes, text.data(), text.size()) + "]";
   }
   std::string numbers = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
-  // Browsers read a bare "0x" as 0, the C library and libcurl do not.
+  // Browsers read "0x" alone as 0; the C library and libcurl do not.
   for (std::size_t at = 0; (at = numbers.find("0x", at)) != std::string::npos; at += 2) {
     if ((at == 0 || numbers[at - 1] == '.') && (at + 2 == numbers.size() || numbers[at + 2] == '.')) {
       numbers.insert(at + 2, "0");
@@ -86,27 +86,27 @@ std::string Canonical(std::string host) {
 void CompareWithCurl(const std::string& text, const Url& url) {
   const std::string canonical = url.ToString();
   const auto sent = AskCurl(canonical);
-  Require(sent.has_value(), "libcurl takes what the parser took", {text, canonical});
+  Require(sent.has_value(), "libcurl accepts what the parser accepted", {text, canonical});
   Require(sent->host == WithBrackets(url), "libcurl connects to the host that was judged",
           {text, sent->host});
   Require(sent->port == std::to_string(url.port), "libcurl connects to the port that was judged",
           {text, sent->port});
-  // A '?' that nothing follows is no query to libcurl.
+  // For libcurl, a '?' at the end is not a query.
   const bool empty_query = url.target.find('?') + 1 == url.target.size();
   Require(sent->target + (empty_query ? "?" : "") == url.target,
           "libcurl asks for the target that was judged", {text, url.target, sent->target});
-  Require(sent->user.empty() && sent->password.empty(), "user info is no part of the canonical text",
+  Require(sent->user.empty() && sent->password.empty(), "the canonical text has no user info",
           {text, canonical});
 
-  // The text as it came is never given to libcurl; a reader who did would not go elsewhere.
+  // libcurl never gets the original text, but it would not connect elsewhere if it did.
   const auto raw = AskCurl(text);
   if (!raw) return;
-  Require(Canonical(raw->host) == WithBrackets(url), "libcurl reads the same host in the text as it came",
+  Require(Canonical(raw->host) == WithBrackets(url), "libcurl reads the same host in the original text",
           {text, raw->host, url.host});
-  Require(raw->port == std::to_string(url.port), "libcurl reads the same port in the text as it came",
+  Require(raw->port == std::to_string(url.port), "libcurl reads the same port in the original text",
           {text, raw->port});
   Require(raw->user == url.user && raw->password == url.password,
-          "libcurl reads the same user info in the text as it came",
+          "libcurl reads the same user info in the original text",
           {text, raw->user, url.user, raw->password, url.password});
 }
 
@@ -125,15 +125,15 @@ void CheckUrl(const std::string& text, const Url& url) {
     Require(*again == without_credentials, "a URL's own text is the same URL", {text, canonical});
   }
   Require(IsPrintableAscii(canonical) && canonical.find(' ') == std::string::npos,
-          "what libcurl gets is ASCII without blanks", {text, canonical});
+          "the text for libcurl is ASCII without spaces", {text, canonical});
   Require(!HasControl(url.user) && !HasControl(url.password), "user info has no control bytes", {text});
   in_addr bytes{};
   if (!url.host_is_ipv6 && inet_aton(url.host.c_str(), &bytes) != 0) {
-    Require(url.host == inet_ntoa(bytes), "no spelling of an address passes for a name", {text, url.host});
+    Require(url.host == inet_ntoa(bytes), "no spelling of an address is read as a name", {text, url.host});
   }
 }
 
-// Long words replaced, so that a sentence with "qqqq" in it has quoted the text.
+// The text with its long words replaced by "qqqq". A sentence with "qqqq" has quoted the text.
 std::string Disguised(std::string text) {
   const auto is_word = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -159,7 +159,7 @@ void CheckError(const std::string& text, const std::string& error) {
 
 // ---- the redacted form
 
-// A letter or digit that the text has nowhere, or none.
+// A letter or digit that the text does not have; no value when it has all.
 std::optional<char> FindMark(std::string_view text) {
   constexpr std::string_view kMarks = "qzxjkvQZXJKVbfghmpwyBFGHMPWYacdeilnorstuACDEILNORSTU0123456789";
   const auto mark = std::find_if(kMarks.begin(), kMarks.end(),
@@ -167,7 +167,7 @@ std::optional<char> FindMark(std::string_view text) {
   return mark == kMarks.end() ? std::nullopt : std::optional(*mark);
 }
 
-// The mark before each character of a secret, an escape being one, and at its end.
+// The secret with the mark before each character and at its end. An escape counts as one character.
 std::string Marked(std::string_view secret, char mark) {
   std::string marked;
   while (!secret.empty()) {
@@ -178,8 +178,8 @@ std::string Marked(std::string_view secret, char mark) {
   return marked + mark;
 }
 
-// Of a URL it is known what is secret: user info, the values of the query, and all of the fragment. Marked,
-// they are told from the same characters elsewhere in the text.
+// The secret parts of a URL are the user info, the values of the query, and the fragment. The mark
+// distinguishes them from the same characters in other parts.
 std::string WithMarkedSecrets(std::string_view url, char mark) {
   const std::size_t begin = url.find("://") + 3;
   const std::size_t authority_end = std::min(url.find_first_of("/?#", begin), url.size());
@@ -229,7 +229,7 @@ void CheckAddress(const address& judged, std::string_view text) {
   const bool routable =
       judged.is_v4() ? IsRoutable(judged.to_v4().to_bytes()) : IsRoutable(judged.to_v6().to_bytes());
   if (policy.Allows(judged) != routable) {
-    Require(false, "by default what is publicly routable is open, and nothing else",
+    Require(false, "by default an address is open if it is publicly routable, and only then",
             {text, judged.to_string(), policy.Explain(judged)});
   }
 }
@@ -242,8 +242,8 @@ void CheckLastBytes(std::string_view input) {
   CheckAddress(Address(bytes), "the input's last bytes");
 }
 
-// Few inputs hit a range of 256 addresses by chance, so the last two bytes also choose an edge of one and a
-// step from it.
+// Few inputs are in a range of 256 addresses by chance, so the last two bytes also choose the edge of a range
+// and a distance from it.
 void CheckNearAnEdge(std::string_view input) {
   if (input.size() < 2) return;
   const auto choice = static_cast<unsigned char>(input[input.size() - 1]);
@@ -253,7 +253,7 @@ void CheckNearAnEdge(std::string_view input) {
       boost::asio::ip::address_v4((choice % 2 == 0 ? first : last) + static_cast<std::uint32_t>(step)),
       "near an edge");
 
-  // From the edge down: the last address before it.
+  // Downwards from the edge: the last address before it.
   boost::asio::ip::address_v6::bytes_type bytes{};
   std::size_t i = 0;
   for (const std::uint16_t group : kEdgesIpv6[choice % std::size(kEdgesIpv6)]) {
@@ -277,7 +277,7 @@ void RunOne(const std::string& text) {
     boost::system::error_code is_name;
     const auto literal = boost::asio::ip::make_address(url->host, is_name);
     if (!is_name) CheckAddress(literal, text);
-    Require(!url->host_is_ipv6 || !is_name, "what stood in brackets is an address", {text, url->host});
+    Require(!url->host_is_ipv6 || !is_name, "the text in brackets is an address", {text, url->host});
   } else {
     CheckError(text, url.error());
   }

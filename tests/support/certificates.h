@@ -1,5 +1,5 @@
-// Certificates made on the spot, so that no key lies in the repository and none ever runs out. Any thread
-// once made.
+// Certificates that a test makes when it runs, so that no key is in the repository and no certificate
+// expires. Any thread, after the constructor.
 #pragma once
 
 #include <chrono>
@@ -28,8 +28,8 @@ struct Validity {
 
 enum class KeyKind { kP256, kRsa };
 
-// A certificate authority of the test's own. Trusted by whoever is given `ca_file`, which lives as long as
-// this does.
+// A certificate authority for one test. A program that is given `ca_file` trusts it; the file exists as long
+// as this object.
 class CertificateAuthority {
  public:
   CertificateAuthority();
@@ -44,7 +44,7 @@ class CertificateAuthority {
   // The authority's own certificate in a bundle, for --ca-file.
   const std::filesystem::path& ca_file() const { return ca_file_; }
 
-  // A certificate that no authority vouches for.
+  // A certificate that no authority has signed.
   static Certificate SelfSigned(const std::vector<std::string>& names,
                                 Validity validity = Validity::Current());
 

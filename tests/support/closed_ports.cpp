@@ -6,8 +6,14 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
+
+#include "common/clock.h"
 
 namespace postcall::test {
 namespace {
@@ -28,7 +34,7 @@ FileDescriptor BoundSocket(const tcp::endpoint& wanted, tcp::endpoint& bound) {
   return fd;
 }
 
-// Whether the connection was made before `limit`; it is kept either way.
+// Whether the connection was made before `limit`. In both cases the socket stays open.
 bool Connects(const FileDescriptor& fd, const tcp::endpoint& to, int limit_ms) {
   if (::connect(fd.get(), to.data(), static_cast<socklen_t>(to.size())) == 0) return true;
   if (errno != EINPROGRESS) throw std::system_error(errno, std::generic_category(), "connect");
@@ -43,8 +49,8 @@ FullBacklog::FullBacklog(const std::string& address) {
   listener_ = BoundSocket({boost::asio::ip::make_address(address), 0}, bound);
   port_ = bound.port();
   Check(::listen(listener_.get(), 0), "listen");
-  // The kernel drops the first SYN that finds the queue full; its retry comes after a second, so a connection
-  // that is not there after 200 ms is one that waits.
+  // The kernel drops a SYN when the queue is full, and the peer sends it again after a second. So a
+  // connection that is not made after 200 ms is one that waits.
   for (int tries = 0; tries < 64; ++tries) {
     FileDescriptor client(::socket(bound.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     Check(client.get(), "socket");
@@ -53,6 +59,35 @@ FullBacklog::FullBacklog(const std::string& address) {
     if (full) return;
   }
   throw std::runtime_error("the queue of a listening socket never fills up on this machine");
+}
+
+bool FullBacklog::WaitForHanging(int count) const {
+  constexpr unsigned kSynSent = 2;
+  const SteadyTime limit = Steady::now() + std::chrono::seconds(20);
+  while (Steady::now() < limit) {
+    // The last of `waiting_` hangs, too.
+    int hanging = -1;
+    std::ifstream sockets("/proc/net/tcp");
+    std::string line;
+    while (std::getline(sockets, line)) {
+      unsigned port = 0, state = 0;
+      if (std::sscanf(line.c_str(), " %*d: %*8x:%*4x %*8x:%4x %2x", &port, &state) == 2 && port == port_ &&
+          state == kSynSent)
+        ++hanging;
+    }
+    if (hanging >= count) return true;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+void FullBacklog::Empty() {
+  waiting_.clear();
+  pollfd queue{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&queue, 1, 0) == 1) {
+    const FileDescriptor accepted(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    Check(accepted.get(), "accept4");
+  }
 }
 
 RefusingPort::RefusingPort(const std::string& address) {

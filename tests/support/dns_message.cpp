@@ -85,6 +85,8 @@ unsigned ResponseCode(NameAnswer::Kind kind) {
     case NameAnswer::Kind::kAddresses:
     case NameAnswer::Kind::kSilence:
     case NameAnswer::Kind::kGarbage:
+    case NameAnswer::Kind::kEmpty:
+    case NameAnswer::Kind::kCutShort:
       break;
   }
   return 0;
@@ -145,9 +147,12 @@ Bytes MakeAnswer(const DnsQuestion& question, const NameAnswer& answer, std::siz
     garbage[1] = static_cast<std::uint8_t>(question.id);
     return garbage;
   }
+  if (answer.kind == NameAnswer::Kind::kEmpty) return {};
   Bytes records;
-  const bool found = answer.kind == NameAnswer::Kind::kAddresses;
+  const bool cut_short = answer.kind == NameAnswer::Kind::kCutShort;
+  const bool found = answer.kind == NameAnswer::Kind::kAddresses || cut_short;
   const std::size_t count = found ? PutRecords(records, question, answer) : 0;
+  if (cut_short && !records.empty()) records.pop_back();
   Bytes message = MakeMessage(question, ResponseCode(answer.kind), false, count, records);
   if (message.size() <= limit) return message;
   return MakeMessage(question, ResponseCode(answer.kind), true, 0, {});

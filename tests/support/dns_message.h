@@ -1,4 +1,4 @@
-// DNS messages on the wire (RFC 1035), as far as a scripted server needs them. Pure; any thread.
+// DNS messages (RFC 1035), as much of them as a scripted server needs. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -15,15 +15,15 @@ struct DnsQuestion {
   std::uint16_t id = 0;
   bool recursion_desired = false;
   std::string name;                   // as spelled in the query
-  std::vector<std::uint8_t> section;  // the question as it came, to be sent back
+  std::vector<std::uint8_t> section;  // the question unchanged, for the answer
   NameQuery::Type type{};
-  std::size_t largest_datagram = 512;  // or what EDNS says
+  std::size_t largest_datagram = 512;  // or the size that EDNS gives
 };
 
-// Nothing when the message is no query with one question.
+// No value when the message is not a query with one question.
 std::optional<DnsQuestion> ParseQuestion(const std::vector<std::uint8_t>& message);
 
-// The answer's message; longer than `limit` it becomes an empty one with the truncation bit.
+// The answer's message. When it is longer than `limit`, an empty message with the truncation bit instead.
 std::vector<std::uint8_t> MakeAnswer(const DnsQuestion& question, const NameAnswer& answer,
                                      std::size_t limit);
 

@@ -18,9 +18,9 @@ using boost::system::error_code;
 
 constexpr std::size_t kLongestHead = std::size_t{1} << 20;
 constexpr std::size_t kEndlessBlock = 32768;
-constexpr auto kGoodbyeLimit = std::chrono::seconds(5);
+constexpr auto kCloseLimit = std::chrono::seconds(5);
 
-// The string behind "callId": without parsing bodies of megabytes.
+// The string after "callId". It is found without parsing, because bodies can have megabytes.
 std::string CallIdIn(const std::string& body) {
   static const std::string kKey = "\"callId\"";
   const std::size_t key = body.find(kKey);
@@ -34,7 +34,7 @@ std::string CallIdIn(const std::string& body) {
   return text.is_string() ? text.get<std::string>() : "";
 }
 
-// False when it is no HTTP/1 request.
+// False when it is not an HTTP/1 request.
 bool ParseHead(RequestEntry& request) {
   std::istringstream lines(request.head);
   std::string line;
@@ -71,7 +71,7 @@ EndpointConnection::EndpointConnection(ConnectionHost& host, std::size_t number,
       wire_(MakePlainWire(socket_)),
       timer_(socket_.get_executor()) {
   error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);  // drips are drips
+  socket_.set_option(tcp::no_delay(true), ignored);  // so that each piece of a drip is sent at once
 }
 
 void EndpointConnection::Start() {
@@ -170,7 +170,7 @@ void EndpointConnection::EndRequest() {
   in_request_ = false;
   const bool last =
       request_.http10 || boost::algorithm::iequals(request_.Header("Connection").value_or(""), "close");
-  if (last) return SayGoodbye();
+  if (last) return EndSending();
   ReadHead();
 }
 
@@ -185,6 +185,12 @@ void EndpointConnection::PlayStep(std::size_t index) {
   Step& step = script_.steps[index];
   if (auto* wait = std::get_if<WaitStep>(&step)) {
     return After(wait->duration, [this, index] { PlayStep(index + 1); });
+  }
+  if (std::holds_alternative<AwaitBytesStep>(step)) {
+    return socket_.async_wait(tcp::socket::wait_read,
+                              [this, self = shared_from_this(), index](error_code failed) {
+                                failed ? CloseNow() : PlayStep(index + 1);
+                              });
   }
   if (std::holds_alternative<TlsMessageStep>(step)) return PlayTlsMessages(index);
   NoteAnswerBegan();
@@ -231,8 +237,10 @@ void EndpointConnection::PlayEnding() {
     case Ending::kHang:
       if (in_request_ && !request_.complete) return WaitForBreak();
       return DiscardAndHang();
+    case Ending::kIgnore:
+      return After(kCloseLimit, [this] { CloseNow(); });
     case Ending::kClose:
-      return SayGoodbye();
+      return EndSending();
     case Ending::kCut:
       return DiscardUntilEnd();
     case Ending::kReset: {
@@ -243,17 +251,17 @@ void EndpointConnection::PlayEnding() {
   }
 }
 
-void EndpointConnection::SayGoodbye() {
-  After(kGoodbyeLimit, [this] { CloseNow(); });  // the peer need not answer
-  wire_->SayGoodbye([this, self = shared_from_this()](error_code, std::size_t) { DiscardUntilEnd(); });
+void EndpointConnection::EndSending() {
+  After(kCloseLimit, [this] { CloseNow(); });  // the peer need not answer
+  wire_->EndSending([this, self = shared_from_this()](error_code, std::size_t) { DiscardUntilEnd(); });
 }
 
-// The end of our bytes; what the peer still sends is read, since closing on unread bytes would send RST and
-// could destroy what the peer has not read yet.
+// Ends our bytes and reads what the peer still sends: closing with unread bytes would send RST, and the peer
+// could lose bytes that it has not read yet.
 void EndpointConnection::DiscardUntilEnd() {
   error_code ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  After(kGoodbyeLimit, [this] { CloseNow(); });
+  After(kCloseLimit, [this] { CloseNow(); });
   DiscardSome();
 }
 
@@ -264,7 +272,7 @@ void EndpointConnection::DiscardSome() {
                           });
 }
 
-// Reading lets a hanging connection notice that its peer has gone.
+// It reads so that a hanging connection notices when its peer closes.
 void EndpointConnection::DiscardAndHang() {
   ReadSome([this] {
     unread_.clear();
@@ -272,7 +280,7 @@ void EndpointConnection::DiscardAndHang() {
   });
 }
 
-// For a peer whose bytes are left in the socket, so that it fills up.
+// Leaves the peer's bytes in the socket, so that it fills up.
 void EndpointConnection::WaitForBreak() {
   socket_.async_wait(tcp::socket::wait_error, [this, self = shared_from_this()](error_code) { CloseNow(); });
 }
@@ -293,7 +301,7 @@ void EndpointConnection::Write(asio::const_buffer bytes, Next then) {
 
 void EndpointConnection::After(std::chrono::milliseconds duration, Next then) {
   timer_.expires_after(duration);
-  timer_.async_wait([this, self = shared_from_this(), then = std::move(then)](error_code stopped) {
+  timer_.async_wait([self = shared_from_this(), then = std::move(then)](error_code stopped) {
     if (!stopped) then();
   });
 }
@@ -303,7 +311,7 @@ void EndpointConnection::NoteAnswerBegan() {
   request_.answer_began_at = Steady::now();
   if (auto* ledger = host_.ledger()) {
     ledger->ChangeRequest(request_.number,
-                          [this](auto& entry) { entry.answer_began_at = request_.answer_began_at; });
+                          [this](RequestEntry& entry) { entry.answer_began_at = request_.answer_began_at; });
   }
 }
 

@@ -1,5 +1,5 @@
-// One connection of a hostile endpoint: plays scripts, reads requests, fills the ledger. For the endpoint's
-// thread; it keeps itself alive while something is under way.
+// One connection of a hostile endpoint: plays scripts, reads requests, writes the ledger. The endpoint's
+// thread uses it; it keeps itself alive while an operation is pending.
 #pragma once
 
 #include <array>
@@ -22,11 +22,11 @@ struct Route {
   AnswerAt at;
 };
 
-// What a connection asks of its endpoint.
+// What a connection needs from its endpoint.
 class ConnectionHost {
  public:
   virtual ~ConnectionHost() = default;
-  virtual RequestLedger* ledger() = 0;           // nullptr when none is kept
+  virtual RequestLedger* ledger() = 0;           // nullptr when there is none
   virtual boost::asio::ssl::context* tls() = 0;  // nullptr for plain text
   virtual Route RouteFor(const RequestEntry& request) = 0;
   virtual ConnectionScript ScriptFor(std::size_t connection) = 0;
@@ -60,7 +60,7 @@ class EndpointConnection : public std::enable_shared_from_this<EndpointConnectio
   void PlayTlsMessages(std::size_t index);
   void PlayEnding();
 
-  void SayGoodbye();
+  void EndSending();
   void DiscardUntilEnd();
   void DiscardSome();
   void DiscardAndHang();
@@ -81,7 +81,7 @@ class EndpointConnection : public std::enable_shared_from_this<EndpointConnectio
   TlsWire* tls_wire_ = nullptr;  // the same, once there is TLS
   boost::asio::steady_timer timer_;
 
-  std::string unread_;  // came, and belongs to no request yet
+  std::string unread_;  // bytes that came and belong to no request yet
   std::array<char, 16384> piece_;
   std::size_t requests_ = 0;
 

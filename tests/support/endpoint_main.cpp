@@ -1,6 +1,6 @@
 // sample-endpoint: an HTTP endpoint to try the dispatcher against, from a shell. It answers by path:
 //   /ok 200   /fail 500   /reject 404   /hang never   /slow?ms=2500 200 after that time   /reset RST
-// and writes one line a request to the ledger: time, path, callId, answer, separated by tabs.
+// and writes one line per request to the ledger: time, path, callId, answer, separated by tabs.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -56,7 +56,7 @@ void RaiseDescriptorLimit() {
   }
 }
 
-// From "127.0.0.1:8080" or "[::1]:8080".
+// Reads "127.0.0.1:8080" or "[::1]:8080".
 postcall::test::EndpointOptions ListenOn(const std::string& listen) {
   const std::size_t colon = std::min(listen.rfind(':'), listen.size());
   std::string address = listen.substr(0, colon);
@@ -73,7 +73,7 @@ postcall::test::EndpointOptions ListenOn(const std::string& listen) {
   return options;
 }
 
-// A line stays a line, and a column a column.
+// Replaces characters that would end the line or the column.
 std::string Printable(std::string text) {
   std::ranges::replace_if(
       text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
@@ -110,7 +110,7 @@ int Serve(const std::string& listen, const std::string& port_file, const std::st
   endpoint.On("/reset", postcall::test::Reset());
   endpoint.Otherwise(postcall::test::Respond(404, "paths: /ok /fail /reject /hang /slow?ms= /reset\n"));
   if (!port_file.empty()) {
-    // Renamed into place, so that whoever waits for the file never reads half of it.
+    // It is written under another name and renamed, so that a reader never sees half of it.
     std::ofstream(port_file + ".new") << endpoint.port() << "\n";
     if (std::rename((port_file + ".new").c_str(), port_file.c_str()) != 0) {
       throw std::runtime_error("cannot write " + port_file);
@@ -132,7 +132,7 @@ int main(int argc, char** argv) {
   std::string ledger;
   app.add_option("--listen", listen, "Address and port; port 0 picks one")->capture_default_str();
   app.add_option("--port-file", port_file, "Write the port there once it is open");
-  app.add_option("--ledger", ledger, "Append one line a request: time, path, callId, answer");
+  app.add_option("--ledger", ledger, "Append one line per request: time, path, callId, answer");
   CLI11_PARSE(app, argc, argv);
   RaiseDescriptorLimit();
   try {

@@ -69,11 +69,13 @@ Script Drip(std::string bytes, std::chrono::milliseconds interval, std::size_t p
   return Single(DripStep{std::move(bytes), interval, piece});
 }
 Script Wait(std::chrono::milliseconds duration) { return Single(WaitStep{duration}); }
+Script AwaitBytes() { return Single(AwaitBytesStep{}); }
 Script SendForever(std::string bytes) { return Single(SendForeverStep{std::move(bytes)}); }
 Script SendTlsMessages(TlsMessage message, std::size_t count) {
   return Single(TlsMessageStep{message, count});
 }
 Script Hang() { return Ends(Ending::kHang, "hang"); }
+Script Ignore() { return Ends(Ending::kIgnore, "ignore"); }
 Script Close() { return Ends(Ending::kClose, "close"); }
 Script Cut() { return Ends(Ending::kCut, "cut"); }
 Script Reset() { return Ends(Ending::kReset, "reset"); }

@@ -20,8 +20,8 @@ struct Range {
   unsigned length;
 };
 
-// IANA IPv4 Special-Purpose Address Registry; then multicast (RFC 5771), and the one public number that a
-// cloud answers from inside.
+// The IANA IPv4 Special-Purpose Address Registry; then multicast (RFC 5771), and one public address at which
+// a cloud answers its own machines.
 constexpr Range kIpv4[] = {
     {"0.0.0.0", 8},       {"0.0.0.0", 32},         {"10.0.0.0", 8},      {"100.64.0.0", 10},
     {"127.0.0.0", 8},     {"169.254.0.0", 16},     {"172.16.0.0", 12},   {"192.0.0.0", 24},
@@ -32,22 +32,24 @@ constexpr Range kIpv4[] = {
     {"240.0.0.0", 4},     {"255.255.255.255", 32}, {"224.0.0.0", 4},     {"168.63.129.16", 32},
 };
 
-// IANA IPv6 Special-Purpose Address Registry; then site-local (RFC 3879), multicast (RFC 4291), and what lies
-// between 2000::/3 and its neighbours.
+// The IANA IPv6 Special-Purpose Address Registry, with the range after 64:ff9b::/96 instead of it; then
+// site-local (RFC 3879), multicast (RFC 4291), and the space outside 2000::/3.
 constexpr Range kIpv6[] = {
-    {"::1", 128},           {"::", 128},         {"::ffff:0:0", 96}, {"64:ff9b::", 96},  {"64:ff9b:1::", 48},
-    {"100::", 64},          {"100:0:0:1::", 64}, {"2001::", 23},     {"2001::", 32},     {"2001:1::1", 128},
-    {"2001:1::2", 128},     {"2001:1::3", 128},  {"2001:2::", 48},   {"2001:3::", 32},   {"2001:4:112::", 48},
-    {"2001:10::", 28},      {"2001:20::", 28},   {"2001:30::", 28},  {"2001:db8::", 32}, {"2002::", 16},
-    {"2620:4f:8000::", 48}, {"3fff::", 20},      {"5f00::", 16},     {"fc00::", 7},      {"fe80::", 10},
-    {"fec0::", 10},         {"ff00::", 8},       {"1000::", 4},      {"4000::", 3},      {"8000::", 1},
+    {"::1", 128},           {"::", 128},        {"::ffff:0:0", 96},   {"64:ff9b::1:0:0", 96},
+    {"64:ff9b:1::", 48},    {"100::", 64},      {"100:0:0:1::", 64},  {"2001::", 23},
+    {"2001::", 32},         {"2001:1::1", 128}, {"2001:1::2", 128},   {"2001:1::3", 128},
+    {"2001:2::", 48},       {"2001:3::", 32},   {"2001:4:112::", 48}, {"2001:10::", 28},
+    {"2001:20::", 28},      {"2001:30::", 28},  {"2001:db8::", 32},   {"2002::", 16},
+    {"2620:4f:8000::", 48}, {"3fff::", 20},     {"5f00::", 16},       {"fc00::", 7},
+    {"fe80::", 10},         {"fec0::", 10},     {"ff00::", 8},        {"1000::", 4},
+    {"4000::", 3},          {"8000::", 1},
 };
 
-// What a forbidden address is reached for.
+// Addresses that an attacker wants to reach.
 constexpr const char* kTargets[] = {"127.0.0.1",   "10.0.0.1",        "169.254.169.254", "172.16.0.1",
                                     "192.168.1.1", "100.100.100.200", "0.0.0.0",         "192.0.0.192"};
 
-// The prefix, and after it the bits of `fill`.
+// The first `length` bits of `bytes`, then the bits of `fill`.
 template <class Bytes>
 Bytes Filled(Bytes bytes, unsigned length, std::uint8_t fill) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -58,8 +60,8 @@ Bytes Filled(Bytes bytes, unsigned length, std::uint8_t fill) {
   return bytes;
 }
 
-// IPv4 in IPv6: mapped, compatible, translated, NAT64 (and the local one in each layout of RFC 6052), 6to4,
-// Teredo as server and as client.
+// The spellings of IPv4 in IPv6: mapped, compatible, translated, NAT64 (and local NAT64 in each layout of RFC
+// 6052), 6to4, Teredo as server and as client.
 std::vector<address_v6> Spellings(const address_v4& inner) {
   const auto put = [](const char* prefix, const address_v4& ipv4, std::array<std::size_t, 4> at) {
     auto bytes = make_address_v6(prefix).to_bytes();

@@ -21,13 +21,24 @@ using boost::system::error_code;
 std::unique_ptr<asio::ssl::context> MakeTlsContext(const TlsOptions& options) {
   auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   if (options.highest_version != 0 && options.highest_version < TLS1_2_VERSION) {
-    SSL_CTX_set_cipher_list(context->native_handle(), "ALL:@SECLEVEL=0");  // or OpenSSL refuses old versions
+    SSL_CTX_set_cipher_list(context->native_handle(),
+                            "ALL:@SECLEVEL=0");  // otherwise OpenSSL refuses old versions
   }
   if (!options.ciphers.empty()) SSL_CTX_set_cipher_list(context->native_handle(), options.ciphers.c_str());
   if (!options.groups.empty()) SSL_CTX_set1_groups_list(context->native_handle(), options.groups.c_str());
   SSL_CTX_set_dh_auto(context->native_handle(), 1);
   SSL_CTX_set_min_proto_version(context->native_handle(), options.lowest_version);
   SSL_CTX_set_max_proto_version(context->native_handle(), options.highest_version);
+  if (options.demands_client_certificate) {
+    context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+  }
+  if (options.alert != 0) {
+    constexpr auto refuse = [](SSL*, int* alert, void* wanted) {
+      *alert = *static_cast<const int*>(wanted);
+      return SSL_CLIENT_HELLO_ERROR;
+    };
+    SSL_CTX_set_client_hello_cb(context->native_handle(), +refuse, const_cast<int*>(&options.alert));
+  }
   context->use_certificate_chain(asio::buffer(options.certificate.certificate_pem));
   context->use_private_key(asio::buffer(options.certificate.key_pem), asio::ssl::context::pem);
   return context;
@@ -75,7 +86,7 @@ class HostileEndpoint::Server : public ConnectionHost {
     on_connection_ = std::move(chooser);
   }
 
-  // Does it on the endpoint's thread and waits till it is done.
+  // Runs it on the endpoint's thread and waits until it is done.
   void Do(const std::function<void()>& work) {
     std::promise<void> done;
     asio::post(loop_, [&] {
@@ -118,7 +129,7 @@ class HostileEndpoint::Server : public ConnectionHost {
   void Accept() {
     acceptor_.async_accept([this](error_code failed, tcp::socket socket) {
       if (failed == asio::error::operation_aborted || !acceptor_.is_open()) return;
-      if (failed) {  // out of descriptors, most likely: others may close meanwhile
+      if (failed) {  // probably out of descriptors: other connections may close in the meantime
         retry_.expires_after(std::chrono::milliseconds(10));
         retry_.async_wait([this](error_code stopped) {
           if (!stopped) Accept();
@@ -143,7 +154,7 @@ class HostileEndpoint::Server : public ConnectionHost {
   std::map<std::size_t, std::weak_ptr<EndpointConnection>> open_;
   std::size_t accepted_ = 0;
   std::unique_ptr<asio::ssl::context> tls_;
-  asio::io_context loop_{1};  // below all that connections refer to, as they end with it
+  asio::io_context loop_{1};  // after all members that connections use, because it destroys the connections
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   const std::uint16_t port_;

@@ -22,7 +22,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// A blocking client that sees bytes as they are.
+// A blocking client that shows the bytes unchanged.
 class Client {
  public:
   explicit Client(const HostileEndpoint& endpoint, const std::string& address = "127.0.0.1") {
@@ -31,7 +31,7 @@ class Client {
 
   void Send(const std::string& bytes) { asio::write(socket_, asio::buffer(bytes)); }
 
-  // Until the peer ends the connection, the text ends so, or it is that long.
+  // Reads until the peer ends the connection, or the text has this end or this length.
   std::string Read(const std::string& ending, std::size_t longest = std::string::npos) {
     std::string text;
     std::array<char, 4096> piece{};
@@ -87,7 +87,7 @@ TEST(HostileEndpoint, AnswersRequestsOfAConnectionAndKeepsThemInTheLedger) {
 
 TEST(HostileEndpoint, ChoosesByTheRequest) {
   HostileEndpoint endpoint;
-  // As a server does that ends a connection with its second request.
+  // Like a server that ends a connection with its second request.
   endpoint.Otherwise(
       [](const RequestEntry& request) { return request.on_connection < 1 ? Respond(200) : Close(); });
   Client client(endpoint);
@@ -124,7 +124,7 @@ TEST(HostileEndpoint, ResetsAtAcceptAndAfterTheRequestAndInsideTheAnswer) {
       seconds(20)));
 }
 
-TEST(HostileEndpoint, HangsAndNoticesWhenItsPeerGoes) {
+TEST(HostileEndpoint, HangsAndNoticesWhenItsPeerCloses) {
   HostileEndpoint endpoint;
   endpoint.On("/hang", Hang());
   {
@@ -192,7 +192,7 @@ TEST(HostileEndpoint, SendsWithoutEnd) {
   }
 }
 
-TEST(HostileEndpoint, SpeaksWhatIsNoHttp11) {
+TEST(HostileEndpoint, SendsAnswersThatAreNotHttp11) {
   HostileEndpoint endpoint;
   endpoint.On("/garbage", Garbage());
   endpoint.On("/09", Http09());
@@ -214,7 +214,7 @@ TEST(HostileEndpoint, SpeaksWhatIsNoHttp11) {
   EXPECT_THAT(nonsense.ReadToEnd(), StartsWith("HTTP/1.1 400"));
 }
 
-TEST(HostileEndpoint, TakesThousandsOfConnections) {
+TEST(HostileEndpoint, AcceptsThousandsOfConnections) {
   constexpr std::size_t kConnections = 2000;
   HostileEndpoint endpoint;
   asio::io_context loop;
@@ -227,7 +227,7 @@ TEST(HostileEndpoint, TakesThousandsOfConnections) {
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), kConnections);
 }
 
-TEST(HostileEndpoint, ClosesWhatIsOpenAndStopsListening) {
+TEST(HostileEndpoint, ClosesOpenConnectionsAndStopsListening) {
   HostileEndpoint endpoint;
   Client client(endpoint);
   client.Send(Post("/"));

@@ -22,7 +22,7 @@ using std::chrono::seconds;
 using testing::EndsWith;
 using testing::StartsWith;
 
-// A client that trusts `authority` only and expects `name`.
+// A client that trusts only `authority` and expects `name`.
 class TlsClient {
  public:
   TlsClient(const HostileEndpoint& endpoint, const CertificateAuthority& authority, const std::string& name,
@@ -69,7 +69,7 @@ HostileEndpoint MakeEndpoint(Certificate certificate, int highest = 0) {
 
 const std::string kLastPost = "POST / HTTP/1.1\r\nConnection: close\r\n\r\n";
 
-TEST(TlsEndpoint, ProvesItsNameToWhoTrustsItsAuthority) {
+TEST(TlsEndpoint, ProvesItsNameToAClientThatTrustsItsAuthority) {
   const CertificateAuthority authority;
   HostileEndpoint endpoint = MakeEndpoint(authority.Issue({"hook.example", "127.0.0.1"}));
   TlsClient client(endpoint, authority, "hook.example");
@@ -83,7 +83,7 @@ TEST(TlsEndpoint, ProvesItsNameToWhoTrustsItsAuthority) {
   EXPECT_FALSE(by_address.failed());
 }
 
-TEST(TlsEndpoint, ShowsCertificatesThatAreNoGood) {
+TEST(TlsEndpoint, ShowsInvalidCertificates) {
   const CertificateAuthority authority;
   const CertificateAuthority stranger;
   const auto verdict = [&](Certificate certificate, const std::string& name) {

@@ -96,7 +96,7 @@ class NameServer::Server {
   };
   using Bytes = std::vector<std::uint8_t>;
 
-  // TCP and UDP on one port: one that is free for both is found by trying.
+  // TCP and UDP use the same port. It tries ports until one is free for both.
   void Bind(std::uint16_t port) {
     for (int tries = 0;; ++tries) {
       udp_.open(address_.is_v4() ? udp::v4() : udp::v6());
@@ -178,9 +178,10 @@ class NameServer::Server {
     if (const auto found = scripts_.find(query.name);
         found != scripts_.end() && !found->second.answers.empty()) {
       Scripted& script = found->second;
-      // The same question over TCP is the second half of one query.
+      // The same question over TCP is the second part of one query.
       const std::size_t turn = query.tcp ? script.asked[query.type] - 1 : script.asked[query.type]++;
       answer = script.answers[std::min(turn, script.answers.size() - 1)];
+      if (answer.only_v4 && query.type == NameQuery::Type::kAaaa) answer = NameAnswer::NoData();
     }
     queries_.push_back(std::move(query));
     changed_.notify_all();

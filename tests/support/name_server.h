@@ -1,5 +1,5 @@
-// A scripted DNS server on its own thread: UDP, and TCP on the same port for what does not fit. Public
-// functions are for any thread.
+// A scripted DNS server with a thread of its own: UDP, and TCP on the same port for answers that do not fit.
+// Any thread may call the public functions.
 #pragma once
 
 #include <chrono>
@@ -13,20 +13,23 @@ namespace postcall::test {
 
 struct NameAnswer {
   enum class Kind {
-    kAddresses,  // those of the type asked for; none of that type is an answer without data
+    kAddresses,  // the addresses of the type in the question; without any, an answer without data
     kNoSuchName,
     kServerFailure,
     kRefused,
     kSilence,
-    kGarbage,  // a datagram that is no DNS message, though its id is right
+    kGarbage,   // a datagram that is not a DNS message, but has the right id
+    kEmpty,     // a datagram without bytes
+    kCutShort,  // the right answer, but it ends in the middle of its last record
   };
 
   Kind kind = Kind::kAddresses;
-  std::vector<std::string>
-      addresses;           // IPv4 and IPv6 mixed; each type is answered with its own, in this order
+  // IPv4 and IPv6 mixed; the answer to each type has its own addresses, in this order.
+  std::vector<std::string> addresses;
   std::uint32_t ttl = 60;  // seconds
-  std::string alias;       // when set, a CNAME to it stands before the addresses
+  std::string alias;       // when set, a CNAME to it comes before the addresses
   std::chrono::milliseconds delay{0};
+  bool only_v4 = false;  // questions for IPv6 are answered without data, whatever `kind` says
 
   static NameAnswer Addresses(std::vector<std::string> addresses, std::uint32_t ttl = 60);
   static NameAnswer NoData() { return {}; }
@@ -52,16 +55,17 @@ class NameServer {
   std::uint16_t port() const;
   std::string address() const;  // "127.0.0.1:5353"
 
-  // The n-th query of a type gets the n-th answer, later ones the last. Names never scripted do not exist.
+  // The n-th query of a type gets the n-th answer, later queries get the last one. Names without a script do
+  // not exist.
   void Script(const std::string& name, NameAnswer answer);
   void Script(const std::string& name, std::vector<NameAnswer> answers);
 
   std::vector<NameQuery> Queries() const;
   std::size_t Count(const std::string& name) const;  // both types
   std::size_t Count(const std::string& name, NameQuery::Type type) const;
-  void Forget();  // empties the log of queries; the scripts go on where they are
+  void Forget();  // clears the log of queries; the scripts continue where they are
 
-  // Until `done` holds for the log; false when `limit` passed first.
+  // Waits until `done` is true for the log; false when `limit` passes first.
   bool WaitFor(const std::function<bool(const std::vector<NameQuery>&)>& done,
                std::chrono::milliseconds limit) const;
 

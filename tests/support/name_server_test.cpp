@@ -35,7 +35,7 @@ void Receive(void* into, int status, int, ares_addrinfo* found) {
   ares_freeaddrinfo(found);
 }
 
-// What c-ares, with `timeout_ms` a try and one try, makes of the server's answers.
+// How c-ares reads the server's answers, with one try of `timeout_ms`.
 Lookup Resolve(const NameServer& server, const std::string& name, int family, int timeout_ms = 5000) {
   ares_channel channel = nullptr;
   ares_options options{};
@@ -89,7 +89,7 @@ TEST(NameServer, SaysWhyThereIsNoAddress) {
   server.Script("garbage.example", NameAnswer::Of(NameAnswer::Kind::kGarbage));
   EXPECT_EQ(Resolve(server, "unknown.example", AF_INET).status, ARES_ENOTFOUND);
   EXPECT_EQ(Resolve(server, "empty.example", AF_INET).status, ARES_ENODATA);
-  // c-ares takes these for a server to be passed over; there is no other.
+  // After such an answer c-ares asks the next server, but there is no other.
   EXPECT_NE(Resolve(server, "broken.example", AF_INET).status, ARES_SUCCESS);
   EXPECT_NE(Resolve(server, "refused.example", AF_INET).status, ARES_SUCCESS);
   EXPECT_NE(Resolve(server, "silent.example", AF_INET, 50).status, ARES_SUCCESS);
@@ -97,7 +97,7 @@ TEST(NameServer, SaysWhyThereIsNoAddress) {
   EXPECT_TRUE(server.WaitFor([](const auto& queries) { return queries.size() >= 6; }, milliseconds(0)));
 }
 
-TEST(NameServer, ChangesItsMindFromQueryToQuery) {
+TEST(NameServer, ChangesItsAnswerFromQueryToQuery) {
   NameServer server;
   server.Script("rebind.example",
                 {NameAnswer::Addresses({"192.0.2.1"}), NameAnswer::Addresses({"127.0.0.1"})});

@@ -13,14 +13,14 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-// A 2xx that was complete so long before the deadline must have been seen as one.
+// A 2xx that was complete this long before the deadline must be recorded as delivered.
 constexpr Seconds kSurelyInTime{0.25};
 
 constexpr std::size_t kMostOfAKind = 10;
 
 class Sentences {
  public:
-  // `kind` is the rule that was broken, `what` the case of it.
+  // `kind` is the rule that was broken, `what` is the case.
   void Add(const std::string& kind, const std::string& what) {
     if (++counts_[kind] <= kMostOfAKind) sentences_.push_back(kind + ": " + what);
   }
@@ -37,14 +37,14 @@ class Sentences {
   std::map<std::string, std::size_t> counts_;
 };
 
-// All that the endpoints know of a call.
+// What the endpoints know about a call.
 struct Witness {
   std::size_t requests = 0;
   bool saw_2xx = false;                   // a 2xx was begun
-  std::optional<SteadyTime> answered_at;  // a good one was handed to the system whole
+  std::optional<SteadyTime> answered_at;  // a whole good 2xx was written to the socket
 };
 
-// Made by Respond: well-formed from its first byte to its last.
+// Whether Respond made the answer, so that it is well-formed.
 bool IsGood(const RequestEntry& request) { return request.answer == std::to_string(*request.answer_status); }
 
 std::map<std::string, Witness> Hear(const std::vector<const RequestLedger*>& ledgers) {
@@ -65,7 +65,7 @@ std::map<std::string, Witness> Hear(const std::vector<const RequestLedger*>& led
 struct Row {
   std::string outcome;
   std::string reached;
-  std::optional<Seconds> started_at;  // by the database's clock; none while that is not known
+  std::optional<Seconds> started_at;  // by the database's clock; no value while it is not known
 };
 
 }  // namespace
@@ -78,7 +78,7 @@ bool Oracle::WaitUntilSettled(std::chrono::milliseconds limit) const {
   const SteadyTime deadline = Steady::now() + limit;
   while (!IsSettled()) {
     if (Steady::now() >= deadline) return false;
-    ::usleep(50'000);  // the database has nothing to wait on
+    ::usleep(50'000);  // the database has no event to wait for
   }
   return true;
 }
@@ -106,10 +106,10 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
       " extract(epoch FROM finished_at) - total_ms / 1000.0,"
       " concat_ws(', ', url, dispatcher, CASE WHEN connection_reused THEN 'reused' END, finished_at)"
       " FROM webhook_deliveries");
-  // After the rows: what they say has happened was heard by then.
+  // The ledgers are read after the rows, so they have all requests that the rows know.
   std::map<std::string, Witness> witnesses = Hear(ledgers_);
 
-  // The ledgers' clock in the database's time, by one look at both.
+  // Both clocks are read once here, to convert the ledgers' times to the database's.
   const SteadyTime steady_now = Steady::now();
   const Seconds database_now(work.exec("SELECT extract(epoch FROM clock_timestamp())")[0][0].as<double>());
   const auto to_database = [&](SteadyTime moment) { return database_now + Seconds(moment - steady_now); };
@@ -117,17 +117,17 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
   for (const auto& row : work.exec("SELECT call_id FROM webhook_enqueued e WHERE 1 <>"
                                    " (SELECT count(*) FROM webhook_deliveries d"
                                    "   WHERE d.call_id = e.call_id AND d.cause = 'completion')")) {
-    wrong.Add("an enqueued call has not one row", row[0].as<std::string>());
+    wrong.Add("an enqueued call does not have exactly one row", row[0].as<std::string>());
   }
   for (const auto& row : work.exec("SELECT call_id FROM webhook_deliveries WHERE outcome = 'in_flight'")) {
     wrong.Add("a row is still in flight", row[0].as<std::string>());
   }
   if (const int unaccounted = work.exec("SELECT unaccounted FROM webhook_reconciliation")[0][0].as<int>();
       unaccounted != 0) {
-    wrong.Add("the books do not balance", std::to_string(unaccounted) + " unaccounted");
+    wrong.Add("calls are unaccounted for", std::to_string(unaccounted) + " unaccounted");
   }
 
-  std::map<std::string, std::size_t> deliveries;  // of a call, resends too
+  std::map<std::string, std::size_t> deliveries;  // per call, with resends
   for (const auto& entry : rows) {
     const auto call = entry[0].as<std::string>();
     ++deliveries[call];
@@ -136,12 +136,12 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
                   entry[4].is_null() ? std::nullopt : std::optional(Seconds(entry[4].as<double>()))};
     const Witness& witness = witnesses[call];
     if ((row.reached == "nothing" || row.reached == "connected") && witness.requests > 0) {
-      wrong.Add("a request was seen of what reached no further than '" + row.reached + "'",
+      wrong.Add("an endpoint saw a request, but the row's reached is '" + row.reached + "'",
                 call + " (" + row.outcome + ")");
     }
     if (row.outcome == "delivered" && !witness.saw_2xx) {
       wrong.Add(
-          "'delivered' though no endpoint answered 2xx",
+          "'delivered' although no endpoint answered 2xx",
           call + " (" + entry[5].as<std::string>() + "), " + std::to_string(witness.requests) + " requests");
     }
     if (row.outcome == "delivered" || !witness.answered_at) continue;
@@ -158,7 +158,7 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
       wrong.Add("sent more than once", call + ", " + std::to_string(witness.requests) + " requests");
     }
     if (deliveries[call] == 0 && witness.requests > 0 && !call.empty()) {
-      wrong.Add("sent and not in the log", call);
+      wrong.Add("sent, but not in the log", call);
     }
   }
 
@@ -169,7 +169,7 @@ std::vector<std::string> Oracle::Violations(const Excuses& excuses,
     }
     for (const std::string outcome :
          {"delivered", "rejected", "timeout", "dns_error", "connect_error", "tls_error", "network_error",
-          "blocked", "invalid_url", "skipped", "not_sent", "unknown"}) {
+          "blocked", "invalid_settings", "skipped", "not_sent", "unknown"}) {
       double counted = outcome == "unknown" ? -resolved : 0;
       for (const Service* service : lived) {
         for (const std::string cause : {"completion", "resend", "test"}) {

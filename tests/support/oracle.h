@@ -1,6 +1,6 @@
-// Holds what endpoints saw against what the log says, after a scenario of whatever kind: nothing twice,
-// nothing lost, nothing claimed that is not so. The endpoints' ledgers are the witness; the database is the
-// accused. One thread; a connection of its own for each question.
+// Compares what endpoints saw with what the log says, after any scenario: nothing was sent twice, nothing is
+// lost, and the log says nothing false. The endpoints' ledgers are the truth; the database is checked against
+// them. One thread; each check has a connection of its own.
 #pragma once
 
 #include <chrono>
@@ -13,26 +13,28 @@
 
 namespace postcall::test {
 
-// What a scenario did that excuses something.
+// What a scenario did, and which differences it allows.
 struct Excuses {
-  bool killed = false;   // a dispatcher was killed: `unknown` may stand where an endpoint answered 2xx
-  bool stopped = false;  // a dispatcher was stopped for a while: `timeout` may stand there
+  bool killed =
+      false;  // a dispatcher was killed: the log may say `unknown` although an endpoint answered 2xx
+  bool stopped = false;  // a dispatcher was stopped for a while: the log may say `timeout` there
 };
 
 class Oracle {
  public:
-  // `ledgers` outlive the oracle; each is of an endpoint that the dispatchers may reach. `timeout` is theirs.
+  // `ledgers` outlive the oracle; each is of an endpoint that the dispatchers may reach. `timeout` is that of
+  // the dispatchers.
   Oracle(std::string database_url, std::vector<const RequestLedger*> ledgers,
          std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
-  // Until every enqueued call has its final row; false when `limit` passed first. The database may be away
-  // meanwhile.
+  // Waits until every enqueued call has its final row; false when `limit` passes first. The database may be
+  // away during that time.
   bool WaitUntilSettled(std::chrono::milliseconds limit = std::chrono::seconds(90)) const;
   bool IsSettled() const;
 
-  // One sentence for each thing that is not as it must be; none when all is well. At most ten of a kind. Of
-  // `lived`, the dispatchers that saw all of the scenario, the metrics must add up to the log; none: that is
-  // not asked.
+  // One sentence per violation, at most ten of a kind; empty when there is none. `lived` are the dispatchers
+  // that ran during the whole scenario: the sum of their metrics must match the log. When `lived` is empty,
+  // that is not checked.
   std::vector<std::string> Violations(const Excuses& excuses = {},
                                       const std::vector<const Service*>& lived = {}) const;
 

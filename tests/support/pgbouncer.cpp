@@ -16,7 +16,7 @@ namespace postcall::test {
 namespace {
 
 constexpr auto kStartLimit = std::chrono::seconds(30);
-constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has nothing else to wait on
+constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has no event to wait for
 
 }  // namespace
 
@@ -25,7 +25,7 @@ PgBouncer::PgBouncer(const PrivatePostgres& postgres, int pool_size) {
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
   folder_ = name;
   GiveToServerUser(folder_);
-  // Another process may take the port between our look and the server's bind.
+  // Another process may take the port between our check and the server's bind.
   for (int attempt = 1;; ++attempt) {
     port_ = FreePort();
     try {
@@ -48,7 +48,7 @@ void PgBouncer::Start(const PrivatePostgres& postgres, int pool_size) {
       << "[databases]\n* = host=" << postgres.folder() << " port=" << postgres.port() << " user=postgres\n"
       << "[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port_ << "\nunix_socket_dir =\n"
       << "auth_type = any\npool_mode = transaction\ndefault_pool_size = " << pool_size << "\n"
-      << "server_login_retry = 1\n";  // not 15 s after the server came back
+      << "server_login_retry = 1\n";  // the default is 15 s after the server is back
   process_ = std::make_unique<ServerProcess>(
       std::vector<std::string>{"/usr/sbin/pgbouncer", (folder_ / "pgbouncer.ini").string()}, folder_,
       "pgbouncer.log");

@@ -1,5 +1,5 @@
 // PgBouncer (Debian's package) in transaction mode, in front of a private PostgreSQL: clients share a few
-// server connections, and each of their transactions may come to another one. One thread at a time, as for
+// server connections, and each of their transactions may use another connection. One thread at a time, as for
 // ServerProcess.
 #pragma once
 
@@ -15,11 +15,12 @@ namespace postcall::test {
 
 class PgBouncer {
  public:
-  // Ready for clients. `pool_size` server connections a database. Throws std::runtime_error with its log.
+  // Starts it and waits until it is ready, with `pool_size` server connections per database. Throws
+  // std::runtime_error with its log.
   PgBouncer(const PrivatePostgres& postgres, int pool_size);
   ~PgBouncer();
 
-  // By TCP, without a password, as the server's superuser.
+  // A URL for TCP, without a password, for the server's superuser.
   std::string Url(const std::string& database) const;
   std::string log() const { return ReadFile(folder_ / "pgbouncer.log"); }
 

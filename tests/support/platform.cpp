@@ -64,7 +64,7 @@ bool Platform::WaitForValue(const std::string& sql, const std::string& expected,
   const SteadyTime deadline = Steady::now() + limit;
   while (Value(sql) != expected) {
     if (Steady::now() >= deadline) return false;
-    ::usleep(20'000);  // the database has nothing to wait on
+    ::usleep(20'000);  // the database has no event to wait for
   }
   return true;
 }

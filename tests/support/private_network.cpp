@@ -18,18 +18,19 @@ std::optional<Error> PrivateNetwork::Enter() {
   if (::unshare(CLONE_NEWNET) != 0) {
     return Error{std::string("needs a network namespace of its own: ") + std::strerror(errno)};
   }
-  // "local": addresses of this machine's, not merely ones with a way to them. No other interface is needed.
-  // The broadcast address of 127.0.0.0/8 is to be one like the others.
+  // A "local" route makes the addresses this machine's own, so no other interface is needed. The broadcast
+  // address of 127.0.0.0/8 becomes an ordinary address, and endpoints may have an IPv6 address.
   if (std::system("ip link set lo up && ip -4 route del broadcast 127.255.255.255 table local &&"
-                  " ip -4 route add local default dev lo && ip -6 route add local default dev lo") != 0) {
-    return Error{"needs ip, of iproute2, and IPv6 that is not switched off"};
+                  " ip -4 route add local default dev lo && ip -6 route add local default dev lo &&"
+                  " echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind") != 0) {
+    return Error{"needs the command ip of iproute2, and IPv6 must not be switched off"};
   }
   entered = true;
   return std::nullopt;
 }
 
 std::uint64_t PrivateNetwork::ConnectionsBegun() {
-  // Two lines that begin with "Tcp:", one of names and one of numbers.
+  // Two lines begin with "Tcp:", one has names and one has numbers.
   std::ifstream counters("/proc/self/net/snmp");
   std::string names;
   for (std::string line; std::getline(counters, line);) {

@@ -23,11 +23,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kStartLimit = std::chrono::seconds(60);
-constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has nothing else to wait on
+constexpr auto kPause = std::chrono::milliseconds(5);  // a process that starts has no event to wait for
 
-// POSTCALL_TEST_POSTGRES_BIN, or the newest that Debian's packages installed.
+// PRIVATE_POSTGRES_BIN, or the newest version that Debian's packages installed.
 fs::path FindBinaries() {
-  if (const char* given = std::getenv("POSTCALL_TEST_POSTGRES_BIN")) return given;
+  if (const char* given = std::getenv("PRIVATE_POSTGRES_BIN")) return given;
   fs::path newest;
   int newest_version = 0;
   std::error_code none;
@@ -38,11 +38,12 @@ fs::path FindBinaries() {
       newest = entry.path() / "bin";
     }
   }
-  if (newest.empty()) throw std::runtime_error("no PostgreSQL server: set POSTCALL_TEST_POSTGRES_BIN");
+  if (newest.empty()) throw std::runtime_error("no PostgreSQL server: set PRIVATE_POSTGRES_BIN");
   return newest;
 }
 
-// In memory where there is plenty: hundreds of small databases are mostly files made and removed.
+// In memory when there is enough: with hundreds of small databases, most of the work is creating and removing
+// files.
 fs::path ParentFolder(bool fsync) {
   constexpr std::uintmax_t kPlenty = std::uintmax_t{4} << 30;
   std::error_code none;
@@ -54,14 +55,15 @@ fs::path ParentFolder(bool fsync) {
 
 constexpr std::string_view kFolderName = "postcall-postgres-";
 
-// As long as its process lives, a folder is locked. None: it is another's.
+// A folder is locked while its process lives. No value when another process has the lock.
 FileDescriptor LockFolder(const fs::path& folder) {
   FileDescriptor lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) lock.reset();
   return lock;
 }
 
-// What processes left that were killed. Not the newest: one may be between being made and being locked.
+// Removes folders of processes that were killed. It leaves folders younger than a minute, because one may be
+// made but not locked yet.
 void RemoveAbandonedFolders(const fs::path& parent) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(parent, ignored)) {
@@ -89,7 +91,7 @@ PrivatePostgres::PrivatePostgres(PostgresOptions options)
         folder_, "initdb.log");
     if (initdb.Wait() != 0) throw std::runtime_error("initdb failed: " + ReadFile(folder_ / "initdb.log"));
 
-    // Another process may take the port between our look and the server's bind.
+    // Another process may take the port between our check and the server's bind.
     for (int attempt = 1;; ++attempt) {
       port_ = FreePort();
       try {

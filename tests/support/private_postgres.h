@@ -1,6 +1,6 @@
-// A PostgreSQL server of the test's own: a fresh cluster in a temporary folder, reached by a unix socket
-// there and by a free TCP port of 127.0.0.1. Gone without a trace when the object goes. One thread at a time;
-// start it on a thread that outlives it, for the server ends with the thread that started it.
+// A PostgreSQL server for tests: a new cluster in a temporary folder, with a unix socket there and a free TCP
+// port of 127.0.0.1. The destructor removes everything. One thread at a time; start it on a thread that
+// outlives it, because the server ends with the thread that started it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace postcall::test {
 
 struct PostgresOptions {
-  // The disk's word is only waited for by tests that pull the plug.
+  // Only tests that simulate a power failure wait for the disk.
   bool fsync = false;
   std::vector<std::string> settings;  // more of postgresql.conf, as "name=value"
 };
@@ -23,20 +23,20 @@ struct PostgresOptions {
 class PrivatePostgres {
  public:
   enum class StopMode {
-    kFast,       // rolls open transactions back and leaves in order
-    kImmediate,  // as a crash: recovery at the next start
+    kFast,       // rolls back open transactions and stops normally
+    kImmediate,  // like a crash: the next start makes a recovery
   };
 
-  // Made and started. Throws std::runtime_error with the end of the server's log. As root, the server runs as
-  // the user postgres, or nobody: it refuses to run as root.
+  // Makes the cluster and starts the server. Throws std::runtime_error with the end of the server's log. When
+  // the test is root, the server runs as the user postgres or nobody, because it refuses to run as root.
   explicit PrivatePostgres(PostgresOptions options = {});
   ~PrivatePostgres();
   PrivatePostgres(const PrivatePostgres&) = delete;
   PrivatePostgres& operator=(const PrivatePostgres&) = delete;
 
-  // Until it accepts connections; the port stays the same.
+  // Waits until it accepts connections. The port stays the same.
   void Start();
-  // Until it is gone. Nothing when it is not running.
+  // Waits until it has ended. Does nothing when it is not running.
   void Stop(StopMode how);
   void Restart(StopMode how);
 
@@ -44,17 +44,20 @@ class PrivatePostgres {
   std::string Url(const std::string& database = "postgres", const std::string& user = "postgres") const;
   std::string TcpUrl(const std::string& database = "postgres", const std::string& user = "postgres") const;
 
-  // A new database for one test; returns its Url. It goes with the server.
+  // Each makes a new database for one test and returns its URL. It is removed with the server.
   std::string CreateDatabase();                                  // empty
   std::string CreateMigratedDatabase();                          // as `migrate` leaves it
-  std::string CopyDatabase(const std::string& source_database);  // by name; nobody may be connected to it
+  std::string CopyDatabase(const std::string& source_database);  // by name; it must have no connections
 
-  // One statement as the superuser, outside of a transaction; the first column of its first row, or empty.
+  // Runs one statement as the superuser, outside a transaction; returns the first column of the first row, or
+  // an empty text.
   std::string Execute(const std::string& statement, const std::string& database = "postgres") const;
 
   pid_t pid() const { return server_->pid(); }
   std::uint16_t port() const { return port_; }
-  // Where the socket is.
+  // The path of a program of the same installation.
+  std::string Program(const std::string& name) const { return (binaries_ / name).string(); }
+  // The folder of the socket.
   std::string folder() const { return folder_.string(); }
   std::string log() const;
 
@@ -69,10 +72,10 @@ class PrivatePostgres {
   std::uint16_t port_ = 0;
   std::unique_ptr<ServerProcess> server_;
   int databases_ = 0;
-  std::string migrated_database_;  // what CreateMigratedDatabase copies, for to migrate takes longer
+  std::string migrated_database_;  // CreateMigratedDatabase copies it, because migrating takes longer
 };
 
-// One server for all tests of this process, started by the first who asks and ended when the process exits.
+// One server for all tests of this process. The first call starts it; it ends when the process exits.
 PrivatePostgres& SharedPostgres();
 
 }  // namespace postcall::test

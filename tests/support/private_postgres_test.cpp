@@ -43,7 +43,7 @@ TEST(PrivatePostgres, ComesBackWithItsDataAfterACrash) {
   const std::uint16_t port = postgres.port();
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
   EXPECT_EQ(Connect(postgres.TcpUrl()), CONNECTION_BAD);
-  postgres.Stop(PrivatePostgres::StopMode::kFast);  // is not running
+  postgres.Stop(PrivatePostgres::StopMode::kFast);  // it is not running
   postgres.Start();
   EXPECT_EQ(postgres.port(), port);
   EXPECT_EQ(postgres.Execute("SELECT n FROM kept"), "1");
@@ -64,7 +64,7 @@ TEST(PrivatePostgres, SharesOneServerWithADatabaseForEachTest) {
   EXPECT_EQ(::PQresultStatus(result.get()), PGRES_TUPLES_OK);
 }
 
-TEST(PrivatePostgres, TellsWhyItDidNotStart) {
+TEST(PrivatePostgres, SaysWhyItDidNotStart) {
   try {
     const PrivatePostgres postgres({.settings = {"no_such_setting=1"}});
     FAIL();

@@ -1,4 +1,4 @@
-// What a hostile endpoint saw and said: one entry a request, one a connection. Any thread.
+// What a hostile endpoint received and sent: one entry per request, one per connection. Any thread.
 #pragma once
 
 #include <chrono>
@@ -21,23 +21,23 @@ struct RequestEntry {
   std::size_t number = 0;         // in order of arrival, from 0
   std::size_t connection = 0;     // ConnectionEntry::number
   std::size_t on_connection = 0;  // 0 for the first request of its connection
-  std::string head;               // as it came, with the empty line
-  std::string body;               // what came of it
+  std::string head;               // unchanged, with the empty line
+  std::string body;               // the part that came
   std::string method;
   std::string target;
   std::string path;  // the target without its query
   bool http10 = false;
-  Headers headers;        // names as they came, values trimmed
-  std::string call_id;    // callId in the body as far as it came, "" when there is none
-  bool complete = false;  // the body came whole
+  Headers headers;        // names unchanged, values trimmed
+  std::string call_id;    // callId in the part of the body that came; "" when there is none
+  bool complete = false;  // the whole body came
   SteadyTime head_at{};   // the head was complete
   std::optional<SteadyTime> complete_at;
   std::string answer;                // the script's name
-  std::optional<int> answer_status;  // that the script sends, if it comes so far
+  std::optional<int> answer_status;  // the status that the script sends, if it gets that far
   std::optional<SteadyTime> answer_began_at;
-  std::optional<SteadyTime> answer_ended_at;  // all of it was handed to the system
+  std::optional<SteadyTime> answer_ended_at;  // all of it was written to the socket
 
-  // The value of the first header of that name, in any case.
+  // The value of the first header of this name, in upper or lower case.
   std::optional<std::string> Header(const std::string& name) const;
 };
 
@@ -60,12 +60,13 @@ class RequestLedger {
 
   using Requested = std::vector<RequestEntry>;
   using Connected = std::vector<ConnectionEntry>;
-  // Until `done` holds; false when `limit` passed first. Asked under the ledger's lock, at every change.
+  // Waits until `done` is true; false when `limit` passes first. `done` is called at every change, with the
+  // ledger's lock held.
   bool WaitFor(const std::function<bool(const Requested&, const Connected&)>& done,
                std::chrono::milliseconds limit) const;
   bool WaitForRequests(std::size_t count, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
-  // For the endpoint.
+  // The endpoint calls these.
   std::size_t AddConnection();  // its number
   std::size_t AddRequest(RequestEntry entry);
   void ChangeConnection(std::size_t number, const std::function<void(ConnectionEntry&)>& change);

@@ -1,10 +1,10 @@
-// Whether this build is one for a sanitizer.
+// Whether this build has a sanitizer.
 #pragma once
 
 namespace postcall::test {
 
-// Then memory says nothing, for what is freed stays mapped; address space is taken as the sanitizer likes;
-// and the clock's functions are its own.
+// With a sanitizer, tests cannot measure memory, because freed memory stays mapped; the sanitizer uses
+// address space of its own; and it has its own clock functions.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #else

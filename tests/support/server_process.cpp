@@ -59,11 +59,11 @@ ServerProcess::ServerProcess(const std::vector<std::string>& words, const std::f
     if (drop_rights && (::setgroups(0, nullptr) != 0 || ::setgid(user.gid) != 0 || ::setuid(user.uid) != 0)) {
       ::_exit(126);
     }
-    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // a test that dies leaves no server behind
+    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // so that the server ends when the test dies
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::setpgid(0, 0);  // Ctrl-C is for the test, which then ends the server
+    ::setpgid(0, 0);  // Ctrl-C reaches only the test, which then ends the server
     const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (::chdir(working_folder.c_str()) != 0 || log < 0) ::_exit(126);
     ::dup2(log, STDOUT_FILENO);

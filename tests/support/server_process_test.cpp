@@ -15,9 +15,8 @@
 namespace postcall::test {
 namespace {
 
-// An endpoint's connection, held by a server that was started meanwhile, would not end when the endpoint ends
-// it.
-TEST(ServerProcess, HoldsNothingThatTheTestHasOpen) {
+// If a server inherited an endpoint's connection, the connection would not end when the endpoint closes it.
+TEST(ServerProcess, InheritsNoDescriptorOfTheTest) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
   const FileDescriptor read(ends[0]);

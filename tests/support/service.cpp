@@ -40,6 +40,18 @@ Pipe MakePipe() {
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
+// Call it after the fork. The mounts end with the process.
+bool MountFiles(const ServiceOptions& options) {
+  if (options.resolv_conf.empty() && options.hosts.empty()) return true;
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return false;
+  }
+  const auto mounted = [](const std::string& file, const char* at) {
+    return file.empty() || ::mount(file.c_str(), at, nullptr, MS_BIND, nullptr) == 0;
+  };
+  return mounted(options.resolv_conf, "/etc/resolv.conf") && mounted(options.hosts, "/etc/hosts");
+}
+
 }  // namespace
 
 Service::Service(ServiceOptions options) {
@@ -54,6 +66,7 @@ Service::Service(ServiceOptions options) {
   std::vector<std::string> settings;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
+    if (text.starts_with("POSTCALL_")) continue;  // these are for the tests themselves, or for the developer
     if (!options.environment.contains(text.substr(0, text.find('=')))) settings.push_back(text);
   }
   for (const auto& [name, value] : options.environment) settings.push_back(name + "=" + value);
@@ -64,13 +77,11 @@ Service::Service(ServiceOptions options) {
   pid_ = ::fork();
   if (pid_ < 0) throw std::runtime_error("fork");
   if (pid_ == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves nothing behind
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // so that the process ends when the test dies
     ::dup2(log.write.get(), STDERR_FILENO);
     ::dup2(output.write.get(), STDOUT_FILENO);
-    if (!options.resolv_conf.empty() &&
-        (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-         ::mount(options.resolv_conf.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)) {
-      ::perror("cannot mount a resolv.conf of its own, which needs root and / as a mount point");
+    if (!MountFiles(options)) {
+      ::perror("cannot mount files in /etc; this needs root and / as a mount point");
       ::_exit(126);
     }
     if (options.descriptor_limit) {
@@ -107,15 +118,16 @@ std::optional<int> Service::Wait(std::chrono::milliseconds limit) {
   const SteadyTime deadline = Steady::now() + limit;
   while (!HasEnded()) {
     if (Steady::now() >= deadline) return std::nullopt;
-    ::usleep(2000);  // waitpid has no limit of its own
+    ::usleep(2000);  // waitpid has no time limit
   }
   for (std::thread* reader : {&log_reader_, &output_reader_}) {
-    if (reader->joinable()) reader->join();  // so that log() and output() are whole
+    if (reader->joinable()) reader->join();  // so that log() and output() are complete
   }
   return exit_code_;
 }
 
-// With the lock, so that nobody signals a process that has been waited for: its number may be another's.
+// It holds the lock, so that no thread signals a process that has been waited for: another process may have
+// its number by then.
 bool Service::HasEnded() {
   const std::lock_guard lock(mutex_);
   int status = 0;
@@ -197,7 +209,7 @@ bool Service::WaitUntilReady(std::chrono::milliseconds limit) const {
   const SteadyTime deadline = Steady::now() + limit;
   while (Get("/readyz").status != 200) {
     if (Steady::now() >= deadline) return false;
-    ::usleep(10'000);  // the admin port has nothing to wait on
+    ::usleep(10'000);  // the admin port has no event to wait for
   }
   return true;
 }

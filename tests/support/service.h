@@ -1,5 +1,5 @@
-// The real binary, run as its users run it: a process of its own, seen only through its log, its admin port
-// and its exit code. One thread (the log is read by another).
+// The real binary, run as its users run it: a process of its own, of which the test sees only the log, the
+// admin port and the exit code. One thread (another thread reads the log).
 #pragma once
 
 #include <sys/types.h>
@@ -21,10 +21,12 @@ namespace postcall::test {
 struct ServiceOptions {
   std::string command = "run";
   std::vector<std::string> arguments = {};
-  std::map<std::string, std::string> environment = {};  // beside the test's own
-  std::string resolv_conf =
-      {};  // what the process sees as /etc/resolv.conf; needs root. Empty: the machine's
-  std::optional<unsigned> descriptor_limit = {};  // of open files; none: the test's own
+  std::map<std::string, std::string> environment =
+      {};  // added to the test's own variables without POSTCALL_…
+  // Files that the process sees as these files in /etc; this needs root. Empty: the machine's own.
+  std::string resolv_conf = {};
+  std::string hosts = {};
+  std::optional<unsigned> descriptor_limit = {};  // of open files; no value: the test's own
 };
 
 struct HttpAnswer {
@@ -35,16 +37,16 @@ struct HttpAnswer {
 class Service {
  public:
   explicit Service(ServiceOptions options);
-  // Ends the process at once if it still runs.
+  // Kills the process if it still runs.
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;  // any thread
-  // SIGSTOP, until it has stopped.
+  // Sends SIGSTOP and waits until the process has stopped.
   void Freeze() const;
-  // The exit code, or 128 plus the signal; none while it still runs after `limit`.
+  // The exit code, or 128 plus the signal; no value when the process still runs after `limit`.
   std::optional<int> Wait(std::chrono::milliseconds limit);
 
   // Standard error so far.
@@ -52,19 +54,18 @@ class Service {
   std::string output() const;
   bool WaitForLog(const std::string& text, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
-  // From now on nobody reads standard error, or somebody does again.
+  // Stops reading standard error, or starts again.
   void ReadLog(bool wanted);
 
-  // GET from the admin port, which the log names. `host` replaces the Host header.
+  // A GET to the admin port that the log names. `host` replaces the Host header.
   HttpAnswer Get(const std::string& path, const std::string& host = "") const;
-  // A sample of /metrics, by its full name with labels; none when it is not there.
+  // A sample of /metrics, by its full name with labels; no value when there is no such sample.
   std::optional<double> Metric(const std::string& series) const;
   bool WaitUntilReady(std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
-  // From now on the process may have no more than that of RLIMIT_NOFILE, RLIMIT_AS or the like, as far as its
-  // own hard limit allows.
+  // Sets a limit of the running process, such as RLIMIT_NOFILE or RLIMIT_AS, up to its hard limit.
   void Limit(int resource, std::uint64_t most) const;
-  // What it has: open descriptors, and bytes of address space.
+  // The number of its open descriptors, and the bytes of its address space.
   std::uint64_t Descriptors() const;
   std::uint64_t AddressSpace() const;
 

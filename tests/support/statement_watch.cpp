@@ -3,7 +3,7 @@
 namespace postcall::test {
 namespace {
 
-// Requests to encrypt, which a server declines before the real start: SSLRequest and GSSENCRequest.
+// The requests to encrypt, SSLRequest and GSSENCRequest. The server declines them before the real start.
 constexpr std::uint32_t kSslRequest = 80877103;
 constexpr std::uint32_t kGssRequest = 80877104;
 
@@ -15,7 +15,7 @@ std::uint32_t Number(std::string_view bytes) {
   return number;
 }
 
-// Up to the NUL, which is taken off too.
+// Removes the text up to the NUL, and the NUL, and returns the text.
 std::string_view Word(std::string_view& body) {
   const std::size_t end = body.find('\0');
   const std::string_view word = body.substr(0, end);
@@ -32,7 +32,7 @@ std::optional<std::string> StatementWatch::Read(std::string_view bytes) {
   while (true) {
     const std::size_t head = started_ ? 1 : 0;
     if (rest.size() < head + 4) break;
-    const std::size_t length = Number(rest.substr(head));  // counts itself
+    const std::size_t length = Number(rest.substr(head));  // it includes its own four bytes
     if (rest.size() < head + length || length < 4) break;
     const std::string_view body = rest.substr(head + 4, length - 4);
     if (started_) {

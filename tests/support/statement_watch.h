@@ -1,5 +1,5 @@
-// Reads along what a client of PostgreSQL sends (frontend messages of protocol 3, unencrypted): which
-// statements a transaction ran, prepared ones too, and when its COMMIT goes by. One connection's; one thread.
+// Parses what a client of PostgreSQL sends on one connection (frontend messages of protocol 3, unencrypted):
+// which statements a transaction ran, also prepared ones, and when its COMMIT comes. One thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace postcall::test {
 
 class StatementWatch {
  public:
-  // The next bytes, cut anywhere. When they hold a COMMIT: the text of all that its transaction ran.
+  // Takes the next bytes, which may end anywhere. When they have a COMMIT, it returns the text of all
+  // statements of that transaction.
   std::optional<std::string> Read(std::string_view bytes);
 
  private:

@@ -30,7 +30,7 @@ SystemNames::~SystemNames() {
 
 std::string SystemNames::other_address() const { return address_.substr(0, address_.rfind('.') + 1) + "253"; }
 
-// Written in place: a process has the file itself mounted, not its name.
+// It overwrites the file, because a process has the file itself mounted, not its name.
 void SystemNames::PointTo(const std::string& address) const {
   std::ofstream(resolv_conf_) << "nameserver " << address << "\n";
 }

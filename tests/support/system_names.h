@@ -1,5 +1,4 @@
-// A name server of the test's own, and the resolv.conf that sends a process to it (ServiceOptions). Any
-// thread.
+// A name server for one test, and the resolv.conf that makes a process use it (ServiceOptions). Any thread.
 #pragma once
 
 #include <string>
@@ -10,8 +9,7 @@ namespace postcall::test {
 
 class SystemNames {
  public:
-  // Listens at a loopback address that no other running test uses, so that copies of the tests can run side
-  // by side.
+  // Listens on a loopback address that no other running test uses, so that tests can run at the same time.
   SystemNames();
   ~SystemNames();
   SystemNames(const SystemNames&) = delete;
@@ -20,7 +18,7 @@ class SystemNames {
   NameServer& server() { return server_; }
   // The file's path.
   const std::string& resolv_conf() const { return resolv_conf_; }
-  // Another address of this test's own, port 53, for a second server.
+  // Another address of this test, with port 53, for a second server.
   std::string other_address() const;
   // From now on the file names that server.
   void PointTo(const std::string& address) const;

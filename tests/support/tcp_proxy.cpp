@@ -48,7 +48,7 @@ std::uint16_t PortOf(const FileDescriptor& listener) {
   return ntohs(address.sin_port);
 }
 
-// The messages are small and the sockets local: what does not fit at once fits a moment later.
+// The messages are small and the sockets local, so bytes that do not fit at once fit a moment later.
 void SendAll(const FileDescriptor& to, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(to.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -109,9 +109,9 @@ class TcpProxy::Loop {
     FileDescriptor client;
     FileDescriptor server;
     StatementWatch statements;
-    CommitFault fault = CommitFault::kNone;  // hit by its COMMIT
+    CommitFault fault = CommitFault::kNone;  // the fault that its COMMIT had
     std::function<void()> then;
-    std::string held;  // for the server
+    std::string held;  // bytes that are kept back from the server
     bool over = false;
   };
 
@@ -164,7 +164,7 @@ class TcpProxy::Loop {
     links_.push_back(std::move(link));
   }
 
-  // Waits for nothing: poll said that there is something. Empty at the end of the stream.
+  // Does not block, because poll said that there are bytes. Empty at the end of the stream.
   std::string_view Receive(const FileDescriptor& from) {
     const ssize_t length = ::recv(from.get(), buffer_.data(), buffer_.size(), 0);
     return {buffer_.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
@@ -223,7 +223,7 @@ class TcpProxy::Loop {
     fault_happened_.notify_all();
   }
 
-  // What ReleaseHeld and DropHeld asked for.
+  // Does what ReleaseHeld and DropHeld asked for.
   void Settle() {
     for (Link& link : links_) {
       if (link.held.empty()) continue;
@@ -241,8 +241,8 @@ class TcpProxy::Loop {
   const FileDescriptor listener_;
   const std::uint16_t port_;
   const FileDescriptor wake_;
-  std::list<Link> links_;             // the thread's own
-  std::array<char, 65536> buffer_{};  // likewise
+  std::list<Link> links_;             // only the proxy's thread uses it
+  std::array<char, 65536> buffer_{};  // only the proxy's thread uses it
   std::thread thread_;
 };
 

@@ -1,5 +1,5 @@
-// A TCP proxy in front of a PostgreSQL server that fails at a chosen moment of a commit. Its own thread does
-// the passing; the rest may be called by any thread.
+// A TCP proxy in front of a PostgreSQL server. It can fail at a chosen moment of a commit. A thread of its
+// own passes the bytes; any thread may call the public functions.
 #pragma once
 
 #include <chrono>
@@ -10,14 +10,14 @@
 
 namespace postcall::test {
 
-// What happens to the connection whose COMMIT is hit. "Cut" closes both sides.
+// What happens to the connection whose COMMIT is chosen. "Cut" closes both sides.
 enum class CommitFault {
   kNone,
-  kPass,              // nothing: the answer passes, and `then` is called before it does
-  kCutBeforeRequest,  // the server never sees it
-  kCutBeforeAnswer,   // the server has committed, the client does not learn it
-  kCutAfterAnswer,    // the client knows, and its connection is dead
-  kHold,              // the client is cut; the server gets the request at ReleaseHeld, or never
+  kPass,              // no fault: `then` is called, then the answer passes
+  kCutBeforeRequest,  // the server never sees the COMMIT
+  kCutBeforeAnswer,   // the server has committed, but the client gets no answer
+  kCutAfterAnswer,    // the client gets the answer, then its connection is closed
+  kHold,  // the client's connection is closed; the server gets the COMMIT at ReleaseHeld, or never
 };
 
 class TcpProxy {
@@ -30,25 +30,25 @@ class TcpProxy {
 
   std::uint16_t port() const;
 
-  // Of the next COMMIT only, or of the next one of a transaction that ran a statement with the text `of` in
-  // it. `then` is called by the proxy's thread at the moment of the fault: where the answer is cut, the
-  // server has committed by then.
+  // Chooses the next COMMIT, or the next COMMIT of a transaction with a statement that contains the text
+  // `of`. The proxy's thread calls `then` at the moment of the fault; with kCutBeforeAnswer the server has
+  // committed by then.
   void FailNextCommit(CommitFault fault, const std::string& of = "", std::function<void()> then = {});
-  // Lets the server see the COMMIT that kHold kept from it.
+  // Passes the COMMIT that kHold kept back to the server.
   void ReleaseHeld();
-  // Closes the connection to the server instead: it rolls back.
+  // Closes the connection to the server instead, so the server rolls back.
   void DropHeld();
 
-  // While set, bytes and new connections are taken and go nowhere, as with a server that is stopped.
+  // While set, the proxy accepts bytes and connections but passes nothing on, like a server that is stopped.
   void Stall(bool stalled);
 
-  // Closes every connection that is open now, both sides.
+  // Closes both sides of every connection that is open now.
   void CutAll();
 
-  // Commits that were hit so far.
+  // The number of faults so far.
   int faults() const;
   bool WaitForFaults(int count, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
-  // Connections made by clients so far.
+  // The number of connections that clients have made so far.
   int connections() const;
 
  private:

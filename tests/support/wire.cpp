@@ -4,6 +4,8 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
+#include "common/clock.h"
+
 namespace postcall::test {
 namespace {
 
@@ -24,7 +26,7 @@ class Plain : public Wire {
   void Write(asio::const_buffer bytes, Done done) override {
     asio::async_write(socket_, bytes, std::move(done));
   }
-  void SayGoodbye(Done done) override {
+  void EndSending(Done done) override {
     SendFin(socket_);
     asio::post(socket_.get_executor(), [done = std::move(done)] { done({}, 0); });
   }
@@ -33,8 +35,7 @@ class Plain : public Wire {
   tcp::socket& socket_;
 };
 
-// What lies under TLS: the socket, whose writes can be slowed down, and which can say FIN after the last of
-// them.
+// The socket below TLS. Its writes can be slowed down, and it can send FIN after the last one.
 class SlowSocket {
  public:
   using executor_type = tcp::socket::executor_type;
@@ -99,7 +100,8 @@ class Tls : public TlsWire {
     BIO* const socket = SSL_get_wbio(session);
     BIO_up_ref(socket);
     SSL_set0_wbio(session, BIO_new(BIO_s_mem()));
-    for (std::size_t i = 0; i < count; ++i) {
+    const SteadyTime end = Steady::now() + std::chrono::seconds(1);
+    for (std::size_t i = 0; i < count && Steady::now() < end; ++i) {
       message == TlsMessage::kKeyUpdate ? SSL_key_update(session, SSL_KEY_UPDATE_NOT_REQUESTED)
                                         : SSL_new_session_ticket(session);
       SSL_do_handshake(session);
@@ -114,7 +116,7 @@ class Tls : public TlsWire {
   void Write(asio::const_buffer bytes, Done done) override {
     asio::async_write(stream_, bytes, std::move(done));
   }
-  void SayGoodbye(Done done) override {
+  void EndSending(Done done) override {
     slow_.SendFinAfterWrite();
     stream_.async_shutdown([done = std::move(done)](error_code failed) { done(failed, 0); });
   }

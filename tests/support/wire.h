@@ -1,5 +1,5 @@
-// The bytes of a connection, with or without TLS. For the thread of the io_context; every function calls back
-// later, never from within.
+// The bytes of a connection, with or without TLS. Thread of the io_context. Every function calls `done`
+// later, never before it returns.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -20,7 +20,7 @@ class Wire {
   virtual ~Wire() = default;
   virtual void Read(boost::asio::mutable_buffer into, Done done) = 0;  // some bytes
   virtual void Write(boost::asio::const_buffer bytes, Done done) = 0;  // all of them
-  virtual void SayGoodbye(Done done) = 0;  // the end of our bytes: close_notify where there is TLS, then FIN
+  virtual void EndSending(Done done) = 0;  // sends close_notify if there is TLS, then FIN
 };
 
 // The socket must outlive the wire.
@@ -28,11 +28,12 @@ std::unique_ptr<Wire> MakePlainWire(boost::asio::ip::tcp::socket& socket);
 
 class TlsWire : public Wire {
  public:
-  // With a `drip` above 0 our part of the handshake is sent byte by byte at that interval.
+  // When `drip` is above 0, our part of the handshake is sent byte by byte, at this interval.
   virtual void Handshake(std::chrono::milliseconds drip,
                          std::function<void(boost::system::error_code)> done) = 0;
   virtual std::string ServerName() = 0;  // SNI, once the handshake is over
-  // As they go on the socket, at once and before anything else.
+  // The messages as bytes for the socket, which must be sent before anything else. It makes them for a second
+  // at most.
   virtual std::string MakeMessages(TlsMessage message, std::size_t count) = 0;
 };
 

@@ -22,10 +22,10 @@ WrongClock::~WrongClock() {
 }
 
 std::map<std::string, std::string> WrongClock::Environment() const {
-  return {{"LD_PRELOAD", POSTCALL_WRONG_CLOCK}, {"POSTCALL_TEST_CLOCK", file_.string()}};
+  return {{"LD_PRELOAD", POSTCALL_WRONG_CLOCK}, {"WRONG_CLOCK_FILE", file_.string()}};
 }
 
-// In place: they have it mapped.
+// It overwrites the file, because the processes have it mapped.
 void WrongClock::Set(std::chrono::seconds wrong_by) const {
   const FileDescriptor file(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   const std::int64_t seconds = wrong_by.count();

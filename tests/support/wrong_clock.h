@@ -1,4 +1,4 @@
-// A wall clock that is wrong for the processes that are given it, and for no other. Any thread.
+// A wall clock that is wrong, only for the processes that get its environment. Any thread.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@ namespace postcall::test {
 
 class WrongClock {
  public:
-  // `name` tells the clocks of one test apart.
+  // `name` distinguishes the clocks of one test.
   explicit WrongClock(const std::string& name, std::chrono::seconds wrong_by = std::chrono::seconds(0));
   ~WrongClock();
   WrongClock(const WrongClock&) = delete;
@@ -18,7 +18,7 @@ class WrongClock {
 
   // For ServiceOptions.
   std::map<std::string, std::string> Environment() const;
-  // From this moment on, a step for those that run.
+  // Changes the error from now on; processes that run see a step.
   void Set(std::chrono::seconds wrong_by) const;
 
  private:

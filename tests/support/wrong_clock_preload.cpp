@@ -1,7 +1,6 @@
-// To be preloaded (LD_PRELOAD) into a process whose wall clock is to be wrong, by as many seconds as the file
-// that POSTCALL_TEST_CLOCK names has in its first eight bytes, at each moment. The steady clock is left
-// alone. Asks the kernel and nobody else: an allocator reads the clock before anything of ours, or of the C
-// library's, is ready.
+// A process loads this with LD_PRELOAD, and then its wall clock is wrong. The first eight bytes of the file
+// that WRONG_CLOCK_FILE names say by how many seconds, at each moment. The steady clock is not changed. It
+// calls only the kernel, because an allocator reads the clock before our code or the C library is ready.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -17,7 +16,7 @@ namespace {
 const volatile std::int64_t* wrong_by = nullptr;
 
 __attribute__((constructor)) void Begin() {
-  const char* path = ::getenv("POSTCALL_TEST_CLOCK");
+  const char* path = ::getenv("WRONG_CLOCK_FILE");
   if (path == nullptr) return;
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   void* const page = ::mmap(nullptr, sizeof(*wrong_by), PROT_READ, MAP_SHARED, fd, 0);

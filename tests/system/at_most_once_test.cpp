@@ -1,4 +1,5 @@
-// Nothing twice, nothing lost: what the endpoint saw against what the log says, whatever ends the process.
+// No call is sent twice and none is lost, whatever ends the process: these tests compare the requests that
+// the endpoint saw with the log.
 #include <csignal>
 
 #include "tests/support/pgbouncer.h"
@@ -13,11 +14,11 @@ class AtMostOnce : public SystemTest {};
 
 // libcurl by itself would send the second request again on a new connection (FIELD_NOTES: "It sends a POST
 // twice").
-TEST_F(AtMostOnce, AConnectionClosedAfterTheWholeRequestWasReadIsNotUsedAsAnExcuseToSendAgain) {
+TEST_F(AtMostOnce, AConnectionClosedAfterTheWholeRequestWasReadIsNoReasonToSendAgain) {
   endpoint_.Otherwise(
       [](const RequestEntry& request) { return request.on_connection == 0 ? Respond(200) : Close(); });
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
-  // One at a time, so that the second call finds the first one's connection.
+  // One call at a time, so that the second call uses the connection of the first.
   Service service(Run({"--max-in-flight-per-agent", "1"}));
   platform_.CompleteCalls("agent", "call-", 20);
   ExpectTheOracleIsContent({}, {&service});
@@ -28,8 +29,8 @@ TEST_F(AtMostOnce, AConnectionClosedAfterTheWholeRequestWasReadIsNotUsedAsAnExcu
   EXPECT_EQ(service.Metric("postcall_resend_guard_total"), 10.0);
 }
 
-TEST_F(AtMostOnce, KilledWithFiveHundredInFlightTheNextStartAccountsForAll) {
-  // The first requests hang until the process is killed; whatever comes after is answered.
+TEST_F(AtMostOnce, KilledWithFiveHundredInFlightEveryCallIsAccountedForAfterTheNextStart) {
+  // The first requests hang until the process is killed; every later request is answered.
   std::atomic<bool> hang = true;
   endpoint_.Otherwise([&](const RequestEntry&) { return hang ? Hang() : Respond(200); });
   for (int agent = 1; agent <= 20; ++agent) {
@@ -50,7 +51,8 @@ TEST_F(AtMostOnce, KilledWithFiveHundredInFlightTheNextStartAccountsForAll) {
   const auto outcomes = platform_.Outcomes();
   EXPECT_LE(outcomes.at("unknown"), 500);
   EXPECT_EQ(outcomes.at("unknown") + outcomes.at("delivered"), 3000);
-  EXPECT_EQ(endpoint_.ledger().RequestCount(), 3000U) << "what was not sent before the kill is sent after it";
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 3000U)
+      << "calls that were not sent before the kill are sent after it";
 }
 
 TEST_F(AtMostOnce, ThreeDispatchersShareTheWork) {
@@ -65,7 +67,7 @@ TEST_F(AtMostOnce, ThreeDispatchersShareTheWork) {
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 3000}}));
 }
 
-TEST_F(AtMostOnce, TwoDispatchersThroughPgBouncerInTransactionMode) {
+TEST_F(AtMostOnce, TwoDispatchersWorkThroughPgBouncerInTransactionMode) {
   const PgBouncer pgbouncer(SharedPostgres(), 3);
   const std::string url = pgbouncer.Url(platform_.Value("SELECT current_database()"));
   for (int agent = 1; agent <= 20; ++agent) {
@@ -81,7 +83,7 @@ TEST_F(AtMostOnce, TwoDispatchersThroughPgBouncerInTransactionMode) {
   }
 }
 
-TEST_F(AtMostOnce, SigtermFinishesWhatIsInFlightRecordsItAndLeavesTheRest) {
+TEST_F(AtMostOnce, SigtermFinishesAndRecordsDeliveriesInFlightAndStartsNoOther) {
   endpoint_.On("/slow", Wait(2s) + Respond(200));
   platform_.AddAgent("agent", endpoint_.Url("/slow"));
   platform_.CompleteCalls("agent", "call-", 30);
@@ -91,7 +93,8 @@ TEST_F(AtMostOnce, SigtermFinishesWhatIsInFlightRecordsItAndLeavesTheRest) {
   EXPECT_EQ(service.Wait(11s), 0) << service.log();
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 10}}));
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox"), "20");
-  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_dispatchers"), "0") << "a clean exit signs off";
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_dispatchers"), "0")
+      << "a clean exit removes its row";
   const Service next(Run());
   ExpectTheOracleIsContent();
 }

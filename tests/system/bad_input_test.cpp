@@ -1,5 +1,5 @@
-// What platforms, customers and endpoints should not write and do: each ends as its own row says, and holds
-// up nobody.
+// Bad input from platforms, customers and endpoints: each call ends as its row in the log says, and delays no
+// other.
 #include <openssl/evp.h>
 
 #include <fstream>
@@ -30,7 +30,7 @@ std::string Md5(const std::string& text) {
   return hex;
 }
 
-// The most memory that it ever had, in KiB.
+// The largest resident memory that the service has had, in KiB.
 long MostMemory(const Service& service) {
   std::ifstream status("/proc/" + std::to_string(service.pid()) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -41,14 +41,14 @@ long MostMemory(const Service& service) {
 
 class BadInput : public SystemTest {
  protected:
-  // An agent and a call of the same id. `settings` is an expression of SQL.
+  // Adds an agent and a completed call of the same id. `settings` is an expression of SQL.
   void CompleteWith(const std::string& name, const std::string& settings) {
     platform_.Query("INSERT INTO agents VALUES ('" + name + "', '" + name + "', " + settings + ")");
     platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('" + name + "', '" + name +
                     "', 'completed')");
   }
 
-  // Settings as JSON, in which URL is the endpoint's.
+  // Returns settings as a JSON literal of SQL, in which URL is replaced by the endpoint's.
   std::string Json(std::string text) const {
     for (std::size_t at = text.find("URL"); at != std::string::npos; at = text.find("URL")) {
       text.replace(at, 3, endpoint_.Url("/hook"));
@@ -68,7 +68,7 @@ class BadInput : public SystemTest {
   }
 };
 
-TEST_F(BadInput, SettingsOfEveryShapeEndAsNothingToSendOrInvalidUrl) {
+TEST_F(BadInput, SettingsOfEveryShapeEndAsNothingToSendOrInvalidSettings) {
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
   const std::map<std::string, std::string> without_url = {
@@ -100,7 +100,7 @@ TEST_F(BadInput, SettingsOfEveryShapeEndAsNothingToSendOrInvalidUrl) {
       {"url-port-0", R"({"webhooks": {"postCall": "http://127.0.0.1:0/"}})"},
       {"url-backslash", R"({"webhooks": {"postCall": "http://127.0.0.1\\@example.com/"}})"},
   };
-  // Beside a good URL.
+  // These come with a good URL.
   const std::map<std::string, std::string> more = {
       {"header-value-line-end", R"("headers": {"X-A": "a\r\nX-Injected: 1"})"},
       {"header-value-lf", R"("headers": {"X-A": "a\nX-Injected: 1"})"},
@@ -140,10 +140,10 @@ TEST_F(BadInput, SettingsOfEveryShapeEndAsNothingToSendOrInvalidUrl) {
     EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE call_id = '" + name + "'"), "0")
         << name;
   }
-  EXPECT_EQ(
-      platform_.Outcomes(),
-      (std::map<std::string, int>{{"delivered", 2}, {"invalid_url", static_cast<int>(invalid.size()) + 1}}));
-  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'invalid_url'"
+  EXPECT_EQ(platform_.Outcomes(),
+            (std::map<std::string, int>{{"delivered", 2},
+                                        {"invalid_settings", static_cast<int>(invalid.size()) + 1}}));
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'invalid_settings'"
                             " AND (reached <> 'nothing' OR error IS NULL OR error ~ '[[:cntrl:]]')"),
             "0");
   EXPECT_EQ(
@@ -151,7 +151,7 @@ TEST_F(BadInput, SettingsOfEveryShapeEndAsNothingToSendOrInvalidUrl) {
       "t");
 }
 
-TEST_F(BadInput, IdsOfEveryKindArriveAsTheyAre) {
+TEST_F(BadInput, IdsOfEveryKindArriveUnchanged) {
   const Service service(Run({"--log-format", "json", "--log-level", "debug"}));
   std::set<std::string> ids = {"'; DROP TABLE calls; --",
                                R"("quoted" 'twice')",
@@ -180,7 +180,7 @@ TEST_F(BadInput, IdsOfEveryKindArriveAsTheyAre) {
     work.exec_params("INSERT INTO agents VALUES ($1, $1, $2::jsonb)", id, settings);
     work.exec_params("INSERT INTO calls (id, agent_id, status) VALUES ($1, $1, 'completed')", id);
   }
-  // Longer ones than an index can hold are not let in, and fail nobody's transaction.
+  // An id that is too long for an index is not enqueued, and fails no transaction.
   work.exec_params("INSERT INTO calls (id, agent_id, status) VALUES ($1, 'NULL', 'completed')",
                    std::string(1025, 'x'));
   work.commit();
@@ -196,11 +196,11 @@ TEST_F(BadInput, IdsOfEveryKindArriveAsTheyAre) {
   ExpectOnlyJsonLines(service.log());
 }
 
-TEST_F(BadInput, AnAnalysisOf50MbIsSentWholeAndHoldsUpNobody) {
+TEST_F(BadInput, AnAnalysisOf50MbIsSentWholeAndDelaysNoOther) {
   for (const std::string agent : {"large", "other-1", "other-2"})
     platform_.AddAgent(agent, endpoint_.Url("/hook"));
   platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('large', 'large', 'in_progress')");
-  // No two parts are alike, so that none can be missing or stand in the wrong place.
+  // All parts differ, so that a missing part or a part in the wrong place is noticed.
   platform_.Query(
       "INSERT INTO call_analysis (call_id, summary, action_items)"
       " SELECT 'large', string_agg(md5(n::text), ''), jsonb_agg(n) FILTER (WHERE n <= 100000)"
@@ -229,14 +229,14 @@ TEST_F(BadInput, AnAnalysisOf50MbIsSentWholeAndHoldsUpNobody) {
                                       request.body.size() - head.size() - 50'000'000 - between.size() - 2)),
               platform_.Value("SELECT md5(action_items::text) FROM call_analysis WHERE call_id = 'large'"));
   }
-  // The others' own time: a body of 50 MB on the loop would be in it.
+  // If the loop handled the body of 50 MB, the other calls would be late.
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'large'"
                             " AND finished_at > due_at + interval '5 s'"),
             "0");
 }
 
-// A voice agent's prompt stands in its settings too, and a document of jsonb may have 250 MB.
-TEST_F(BadInput, LargeSettingsAreNotHeldAndHoldUpNobody) {
+// A voice agent's prompt is in its settings too, and a jsonb document may have 250 MB.
+TEST_F(BadInput, LargeSettingsAreNotKeptInMemoryAndDelayNoOther) {
   const auto add = [this](const std::string& agent, const std::string& more,
                           const std::string& webhooks_more) {
     platform_.Query("INSERT INTO agents VALUES ('" + agent + "', '" + agent + "', jsonb_build_object(" +
@@ -250,6 +250,10 @@ TEST_F(BadInput, LargeSettingsAreNotHeldAndHoldUpNobody) {
   add("healthy", "", "");
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
+  // Measures how long it takes to read the three documents once on this machine, under its present load.
+  const SteadyTime start = Steady::now();
+  platform_.Query("SELECT sum(length(settings::text)) FROM agents");
+  const auto limit = std::max(Seconds(5s), 10 * Seconds(Steady::now() - start));
   for (int i = 0; i < 5; ++i) {
     const std::string part = std::to_string(i) + "-";
     for (const std::string agent : {"prompt", "other-member", "headers"})
@@ -257,17 +261,18 @@ TEST_F(BadInput, LargeSettingsAreNotHeldAndHoldUpNobody) {
     platform_.CompleteCalls("healthy", "healthy" + part, 5);
   }
   ExpectTheOracleIsContent({}, {&service});
-  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 35}, {"invalid_url", 5}}));
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 35}, {"invalid_settings", 5}}));
   EXPECT_THAT(platform_.Value("SELECT DISTINCT error FROM webhook_deliveries WHERE agent_id = 'headers'"),
               AllOf(HasSubstr("50000"), HasSubstr("262144"), HasSubstr("shorten")));
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'healthy'"
-                            " AND finished_at > due_at + interval '5 s'"),
+                            " AND finished_at > due_at + interval '1 s' * " +
+                            std::to_string(limit)),
             "0");
   if (kSanitized) return;
-  EXPECT_LT(MostMemory(service), 45'000) << "KiB: less than any of the three documents";
+  EXPECT_LT(MostMemory(service), 45'000) << "KiB; each of the three documents is larger";
 }
 
-TEST_F(BadInput, ARecordThatTheDatabaseRefusesIsWrittenWithoutItsTextAndHoldsUpNobody) {
+TEST_F(BadInput, ARecordThatTheDatabaseRefusesIsWrittenWithoutItsTextAndDelaysNoOther) {
   endpoint_.On("/poison", Respond(200, "poison"));
   endpoint_.On("/poisonous", Respond(418, "short and stout"));
   endpoint_.On("/fine", Respond(200, "fine"));
@@ -320,7 +325,7 @@ TEST_F(BadInput, AnswersThatAreNoTextAreRecordedWithReplacements) {
         << name;
   }
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 5}, {"rejected", 2}}));
-  EXPECT_EQ(service.log().find("refused"), std::string::npos) << "the database need not refuse any";
+  EXPECT_EQ(service.log().find("refused"), std::string::npos) << "the database had to refuse one";
   ExpectOnlyJsonLines(service.log());
 }
 

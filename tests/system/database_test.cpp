@@ -1,5 +1,5 @@
-// PostgreSQL fails in all its ways under a dispatcher that lives: nothing twice, nothing lost, and no outcome
-// left unknown, for whoever knows it is still there.
+// PostgreSQL fails in many ways under a dispatcher that stays alive: no call is sent twice, none is lost, and
+// no outcome stays `unknown`, because the dispatcher that knows it still runs.
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-// Found in the statements of a transaction, by which it is known.
+// These texts occur in the statements of only that transaction.
 const std::string kClaim = "INSERT INTO webhook_deliveries";
 const std::string kRecord = "r.response_body";
 
@@ -29,13 +29,13 @@ class Database : public SystemTest {
     endpoint_.Otherwise(Wait(20ms) + Respond(200));
   }
 
-  // On a connection of its own: those of before a restart are gone.
+  // Uses a new connection, because a restart closes all earlier ones.
   void CompleteCalls(const std::string& prefix, int count) {
     Platform(database_url_).CompleteCallsOfAgents("agent-", 20, prefix, count);
     completed_ += count;
   }
 
-  // By that function of PostgreSQL's. Returns how many of the dispatcher's sessions there were to hit.
+  // Calls `function` of PostgreSQL for each session of the dispatcher. Returns the number of these sessions.
   int SignalEach(const std::string& function, const std::string& state = "%") {
     return static_cast<int>(platform_
                                 .Query("SELECT " + function +
@@ -49,7 +49,7 @@ class Database : public SystemTest {
     ExpectTheOracleIsContent({}, lived);
     EXPECT_EQ(Platform(database_url_).Outcomes(), (std::map<std::string, int>{{"delivered", completed_}}));
     for (const Service* service : lived) {
-      EXPECT_EQ(service->Metric("postcall_in_flight"), 0) << "a claim that was not made kept its slots";
+      EXPECT_EQ(service->Metric("postcall_in_flight"), 0) << "a claim that failed kept its slots";
     }
   }
 
@@ -68,7 +68,7 @@ TEST_F(Database, CrashesAndRecoversUnderLoad) {
   ExpectAllDelivered({&first, &second});
 }
 
-// Of a database that has served others for years. A session has them from its beginning.
+// A database that other programs have used for years may have such settings, and every new session gets them.
 TEST_F(Database, HasSettingsOfItsOwn) {
   CompleteCalls("call-", 100);
   const std::string name = platform_.Value("SELECT quote_ident(current_database())");
@@ -84,7 +84,7 @@ TEST_F(Database, HasSettingsOfItsOwn) {
   const Service service(Run());
   EXPECT_TRUE(
       platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'", "100"));
-  platform_.Query("ALTER DATABASE " + name + " RESET ALL");  // or whoever looks now would have them, too
+  platform_.Query("ALTER DATABASE " + name + " RESET ALL");  // so that the checks below do not have them
   ExpectAllDelivered({&service});
 }
 
@@ -94,7 +94,7 @@ TEST_F(Database, TerminatesConnectionsAgainAndAgain) {
   for (int time = 1; time <= 20; ++time) {
     CompleteCalls("call-" + std::to_string(time) + "-", 100);
     ASSERT_TRUE(endpoint_.ledger().WaitForRequests(static_cast<std::size_t>(time - 1) * 100 + 10));
-    EXPECT_GE(SignalEach("pg_terminate_backend"), 1) << "the claims' own at least";
+    EXPECT_GE(SignalEach("pg_terminate_backend"), 1) << "the session of the claims at least";
   }
   ExpectAllDelivered({&service});
 }
@@ -116,7 +116,7 @@ TEST_F(Database, CancelsStatementsAgainAndAgain) {
   ExpectAllDelivered({&service});
 }
 
-// Nothing new is sent meanwhile; what is in flight ends, and its outcomes wait for the database.
+// During that time nothing new is sent. Deliveries in flight end, and their outcomes wait for the database.
 TEST_F(Database, IsAwayForHalfAMinute) {
   endpoint_.Otherwise(Wait(2s) + Respond(200));
   const Service first(Run());
@@ -136,7 +136,7 @@ TEST_F(Database, IsAwayForHalfAMinute) {
                                   HasSubstr("terminating connection"), HasSubstr("connection to server")));
     EXPECT_EQ(service->Get("/healthz").status, 200);
   }
-  // What was in flight is over.
+  // The deliveries that were in flight are over.
   EXPECT_TRUE(endpoint_.ledger().WaitFor(
       [](const auto& requests, const auto&) {
         return std::ranges::all_of(requests,
@@ -144,11 +144,12 @@ TEST_F(Database, IsAwayForHalfAMinute) {
       },
       15s));
   const std::size_t sent = endpoint_.ledger().RequestCount();
-  std::this_thread::sleep_until(away + 30s);  // being away is the test
+  std::this_thread::sleep_until(away + 30s);  // the database must be away for this time
   double unrecorded = 0;
   for (const Service* service : all) {
     unrecorded += *service->Metric("postcall_outcomes_unrecorded");
-    EXPECT_THAT(service->Get("/readyz").body, HasSubstr("connection to server")) << "the newest reason";
+    EXPECT_THAT(service->Get("/readyz").body, HasSubstr("connection to server"))
+        << "it must show the newest reason";
   }
   EXPECT_GT(unrecorded, 0.0);
   EXPECT_EQ(endpoint_.ledger().RequestCount(), sent) << "sent while the database was away";
@@ -156,7 +157,7 @@ TEST_F(Database, IsAwayForHalfAMinute) {
   ExpectAllDelivered(all);
 }
 
-// The platform is not held up, and neither is anything lost.
+// The platform does not wait, and no call is lost.
 TEST_F(Database, HasItsLogLockedForTwentySeconds) {
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
@@ -169,24 +170,25 @@ TEST_F(Database, HasItsLogLockedForTwentySeconds) {
     const SteadyTime locked = Steady::now();
     CompleteCalls("meanwhile-", 200);
     EXPECT_LT(Steady::now() - locked, 2s) << "the platform waited";
-    std::this_thread::sleep_until(locked + 20s);  // being locked is the test
+    std::this_thread::sleep_until(locked + 20s);  // the log must be locked for this time
     EXPECT_EQ(service.Get("/healthz").status, 200);
   }
   ExpectAllDelivered({&service});
 }
 
-// By somebody at psql, say, who has left a transaction open: that outcome waits for him, and no other.
-TEST_F(Database, HasOneRowOfItsLogHeldByAnother) {
+// For example, a person at psql has left a transaction open. The outcome of that row waits for it, and no
+// other.
+TEST_F(Database, HasOneRowOfItsLogLockedByAnother) {
   endpoint_.Otherwise(Wait(1s) + Respond(200));
   const Service service(Run({"--max-in-flight", "100"}));
   ASSERT_TRUE(service.WaitUntilReady());
-  CompleteCalls("held-", 1);
+  CompleteCalls("locked-", 1);
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1));
   {
     pqxx::connection holder(database_url_);
     pqxx::work hold(holder);
-    hold.exec("SELECT FROM webhook_deliveries WHERE call_id = 'held-1' FOR UPDATE");
-    ASSERT_TRUE(service.WaitForLog("another transaction holds their rows"));
+    hold.exec("SELECT FROM webhook_deliveries WHERE call_id = 'locked-1' FOR UPDATE");
+    ASSERT_TRUE(service.WaitForLog("another transaction locks their rows"));
     CompleteCalls("meanwhile-", 400);
     EXPECT_TRUE(
         platform_.WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'delivered'", "400"));
@@ -195,8 +197,8 @@ TEST_F(Database, HasOneRowOfItsLogHeldByAnother) {
   ExpectAllDelivered({&service});
 }
 
-// What is over is in memory only as long as the log does not take it, so that no more is begun.
-TEST_F(Database, TakesNoOutcomesAndNoMoreAreMade) {
+// Outcomes that the log does not take stay in memory, so no more deliveries may start.
+TEST_F(Database, TakesNoOutcomesAndNoMoreCallsAreSent) {
   const Service service(Run({"--max-in-flight", "100"}));
   ASSERT_TRUE(service.WaitUntilReady());
   platform_.Query(
@@ -207,14 +209,14 @@ TEST_F(Database, TakesNoOutcomesAndNoMoreAreMade) {
   CompleteCalls("call-", 1000);
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(101));
   ASSERT_TRUE(platform_.WaitForValue("SELECT count(*) > 100 FROM webhook_deliveries", "t"));
-  std::this_thread::sleep_for(2s);  // making no more is the test
+  std::this_thread::sleep_for(2s);  // in this time no more may be sent
   EXPECT_LE(endpoint_.ledger().RequestCount(), 200U);
   EXPECT_EQ(service.Get("/healthz").status, 200);
   platform_.Query("DROP TRIGGER refuse ON webhook_deliveries");
   ExpectAllDelivered({&service});
 }
 
-TEST_F(Database, HasATransactionOpenAllTheWhile) {
+TEST_F(Database, HasALongTransactionOpen) {
   pqxx::connection reporter(database_url_);
   pqxx::transaction<pqxx::repeatable_read> report(reporter);
   report.exec("SELECT count(*) FROM webhook_deliveries");
@@ -224,7 +226,7 @@ TEST_F(Database, HasATransactionOpenAllTheWhile) {
     ASSERT_TRUE(platform_.WaitUntilSettled());
   }
   ExpectAllDelivered({&service});
-  // Dead rows of the outbox stay as long as the transaction: the last calls still go out at once.
+  // The open transaction keeps dead rows in the outbox; even so, the last calls are sent at once.
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE call_id LIKE 'call-10-%'"
                             " AND finished_at - total_ms * interval '1 ms' - due_at > interval '2 s'"),
             "0");
@@ -244,12 +246,12 @@ TEST_F(Database, LosesTheAnswerToAClaimsCommitAndItsCallsAreSentThen) {
   proxy.FailNextCommit(CommitFault::kHold, kClaim);
   CompleteCalls("held-", 50);
   ASSERT_TRUE(proxy.WaitForFaults(++faults));
-  ASSERT_TRUE(service.WaitForLog("asking for its fate"));
+  ASSERT_TRUE(service.WaitForLog("commit is in doubt"));
   proxy.ReleaseHeld();
   ExpectAllDelivered({&service});
 }
 
-TEST_F(Database, LosesTheAnswerToARecordsCommitAndItIsMadeAgain) {
+TEST_F(Database, LosesTheAnswerToARecordsCommitAndTheRecordIsRepeated) {
   TcpProxy proxy(SharedPostgres().port());
   const Service service(Run({"--database-url", Through(proxy, database_url_)}));
   ASSERT_TRUE(service.WaitUntilReady());
@@ -263,7 +265,7 @@ TEST_F(Database, LosesTheAnswerToARecordsCommitAndItIsMadeAgain) {
   ExpectAllDelivered({&service});
 }
 
-TEST_F(Database, SwallowsWhateverIsSentToItForAWhile) {
+TEST_F(Database, DoesNotAnswerForAWhile) {
   TcpProxy proxy(SharedPostgres().port());
   const Service service(Run({"--database-url", Through(proxy, database_url_)}));
   ASSERT_TRUE(service.WaitUntilReady());
@@ -272,7 +274,7 @@ TEST_F(Database, SwallowsWhateverIsSentToItForAWhile) {
   proxy.Stall(true);
   const SteadyTime stalled = Steady::now();
   CompleteCalls("meanwhile-", 200);
-  std::this_thread::sleep_until(stalled + 20s);  // being silent is the test
+  std::this_thread::sleep_until(stalled + 20s);  // the server must be silent for this time
   proxy.Stall(false);
   ExpectAllDelivered({&service});
 }
@@ -290,13 +292,14 @@ TEST_F(Database, CrashesBehindPgBouncer) {
   ExpectAllDelivered({&first, &second});
 }
 
-// A small disk of the test's own under the log, full to its last page.
+// The test puts the log on a small disk of its own and fills the disk to its last page.
 TEST_F(Database, HasNoRoomForTheLog) {
   if (::geteuid() != 0) {
     if (MustRun()) FAIL() << "to mount a small disk needs root";
     GTEST_SKIP() << "to mount a small disk needs root";
   }
-  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);  // nobody else sees the mount; the server below is started within
+  // Only this process and the server that it starts below see the mount.
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << "/ is no mount point";
   PrivatePostgres postgres;
   const std::filesystem::path disk = std::filesystem::path(postgres.folder()) / "small-disk";

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds what deploy/ has for other tools against those tools' own checks, where they are to be had offline, and against
-# the program.
+# Checks the files in deploy/ that are for other tools: with the tools' own checks, where these work offline, and
+# against the program.
 #   deploy_files_test.sh DISPATCHER
 set -euo pipefail
 
@@ -14,12 +14,7 @@ fail() {
   exit 1
 }
 
-# systemd: the unit, with a program that exists here.
-unit=$folder/postcall-dispatcher.service
-sed "s#^ExecStart=[^ ]*#ExecStart=$dispatcher#" "$root/deploy/systemd/postcall-dispatcher.service" >"$unit"
-systemd-analyze verify --man=no "$unit" || fail 'systemd does not like the unit'
-
-# YAML: it parses, and says what the program needs.
+# The YAML files must parse and have what the program needs.
 /usr/bin/python3 - "$root/deploy" <<'PYTHON'
 import pathlib
 import sys
@@ -30,24 +25,27 @@ documents = {p: list(yaml.safe_load_all(p.read_text())) for p in sorted(deploy.r
 assert documents, "no YAML found"
 for path, parts in documents.items():
     assert all(parts), f"{path}: an empty document"
-    if path.parent.name == "kubernetes":
+    if path.parent.name == "kubernetes" or path.name.startswith("kubernetes-"):
         for part in parts:
             assert part["apiVersion"] and part["kind"] and part["metadata"]["name"] == "postcall-dispatcher", path
 
 deployment = documents[deploy / "kubernetes" / "deployment.yaml"][0]
 pod = deployment["spec"]["template"]
 assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-# 10 s for what is in flight, and time for its record.
+# 10 s for deliveries in flight, and time to record their outcomes.
 assert pod["spec"]["terminationGracePeriodSeconds"] >= 20
 container = pod["spec"]["containers"][0]
-# The owner of the tables migrates, a role with few rights runs.
+# `migrate` uses the owner of the tables, and `run` a role with few rights.
 (migrate,) = pod["spec"]["initContainers"]
 assert migrate["args"] == ["migrate"] and container["args"] == ["run"]
 assert migrate["image"] == container["image"]
 def database_key(container):
     (url,) = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"] == "POSTCALL_DATABASE_URL"]
     return url["name"], url["key"]
-(secret,) = documents[deploy / "kubernetes" / "secret.example.yaml"]
+(secret,) = documents[deploy / "kubernetes-secret.example.yaml"]
+# `kubectl apply -f deploy/kubernetes/` must not overwrite the real secret with an example.
+for path, parts in documents.items():
+    assert path.parent.name != "kubernetes" or all(p["kind"] != "Secret" for p in parts), path
 for key in (database_key(migrate), database_key(container)):
     assert key[0] == secret["metadata"]["name"] and key[1] in secret["stringData"], key
 assert database_key(migrate) != database_key(container)
@@ -55,7 +53,7 @@ assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
 service = documents[deploy / "kubernetes" / "service.yaml"][0]
 assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
-# Each alert has its section in the runbook, and each section of that name its alert.
+# Each alert must have a section in the runbook, and each such section an alert.
 rules = [r for g in yaml.safe_load((deploy / "prometheus" / "alerts.yml").read_text())["groups"] for r in g["rules"]]
 sections = {line[4:] for line in (deploy / "OPERATIONS.md").read_text().splitlines() if line.startswith("### Postcall")}
 assert {r["alert"] for r in rules} == sections, {r["alert"] for r in rules} ^ sections
@@ -65,21 +63,28 @@ compose = documents[deploy / "compose.yaml"][0]
 assert (deploy / compose["services"]["dispatcher"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
 PYTHON
 
-# Every setting that is named there is one of the program's.
+# Every setting that these files name must be a setting of the program.
 options=$("$dispatcher" run --help)
 while read -r variable; do
   option=--$(tr 'A-Z_' 'a-z-' <<<"${variable#POSTCALL_}")
   grep -qE -- "$option\b" <<<"$options" || fail "$variable is no setting of the program"
 done < <(grep -rhoP '(?<!-D)\bPOSTCALL_[A-Z_]+' "$root/deploy" | sort -u)
 
-# The image has every library that the program asks for.
-packages=$(sed -n '/^FROM debian:12-slim/,$p' "$root/deploy/Dockerfile")
-while read -r library; do
-  package=$(dpkg-query --search "*-linux-gnu/$library" 2>/dev/null | sed -n '1s/[:,].*//p')
-  case $package in
-    libc6 | libstdc++6 | libgcc-s1 | libssl3 | libfmt9) ;; # of every image, or brought by the others
-    lib*san*) ;;                                            # only in builds with a sanitizer
-    *) grep -qw -- "$package" <<<"$packages" || fail "$library: the image lacks $package" ;;
-  esac
-done < <(readelf --dynamic "$dispatcher" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+# The image must have every library that the program needs; the Dockerfile installs this list.
+packages=$("$root/deploy/runtime-packages.sh" "$dispatcher") || fail 'a library of the program is in no package'
+libraries=(libc6 libcurl 'libc-\?ares' libpqxx libpq libspdlog libtomlplusplus)
+# A sanitizer has an allocator of its own.
+grep -q '^lib[at]san' <<<"$packages" || libraries+=(libjemalloc)
+for library in "${libraries[@]}"; do
+  grep -q -- "^$library" <<<"$packages" || fail "$library is not among the packages that the image installs"
+done
+grep -q 'runtime-packages\.sh.*>/out/packages' "$root/deploy/Dockerfile" || fail 'the Dockerfile does not use the list'
+
+# The newest PostgreSQL server must be the one with the highest number.
+# shellcheck source=deploy/private-postgres.sh
+source "$root/deploy/private-postgres.sh"
+mkdir -p -- "$folder"/postgresql/{9.6,10,15,18}/bin
+newest=$(private_postgres_versions=$folder/postgresql PRIVATE_POSTGRES_BIN='' private_postgres_bin)
+[[ $newest == */18/bin ]] || fail "of PostgreSQL 9.6, 10, 15 and 18 the newest is $newest"
+[[ $(PRIVATE_POSTGRES_BIN=/given private_postgres_bin) == /given ]] || fail 'PRIVATE_POSTGRES_BIN has no effect'
 echo "deploy/ is in order"

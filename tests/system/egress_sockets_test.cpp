@@ -1,6 +1,6 @@
-// What may not be reached is not reached: not by any spelling, name or redirect. Judged by the kernel's count
-// of connections that were begun, in a network in which each of them could be made, and by an endpoint that
-// would answer at every address.
+// Forbidden addresses are not reached by any spelling, name or redirect. The tests read the kernel's count of
+// connections that were begun, in a network where each of them is possible, and have an endpoint that would
+// answer at every address.
 #include <map>
 
 #include "tests/support/forbidden_addresses.h"
@@ -17,7 +17,7 @@ constexpr char kProxy[] = "93.184.216.35";
 
 class Egress : public PrivateNetworkTest {
  protected:
-  // As shipped: nothing is allowed that an operator has not allowed.
+  // Runs with the defaults: no private address is allowed, because no option allows one.
   ServiceOptions RunAsShipped(const std::vector<std::string>& more = {}) const {
     ServiceOptions options;
     options.arguments = {"--database-url", database_url_, "--admin-listen", "127.0.0.1:0"};
@@ -26,7 +26,7 @@ class Egress : public PrivateNetworkTest {
     return options;
   }
 
-  // An agent for each URL, called by kind and number, and one call of each.
+  // Adds an agent for each URL, named by kind and number, and completes one call of each agent.
   void Call(const std::string& kind, const std::vector<std::string>& urls) {
     for (const std::string& url : urls) {
       const std::string agent = kind + std::to_string(++agents_);
@@ -36,7 +36,7 @@ class Egress : public PrivateNetworkTest {
     }
   }
 
-  // "URL: outcome (error)" of each delivery of that kind whose outcome is none of `expected`.
+  // Returns "URL: outcome (error)" for each delivery of that kind whose outcome is none of `expected`.
   std::vector<std::string> OthersThan(const std::string& expected, const std::string& kind) {
     std::vector<std::string> others;
     for (const auto& row :
@@ -49,7 +49,7 @@ class Egress : public PrivateNetworkTest {
     return others;
   }
 
-  // A name for each address, which the name server answers with it; each is given as URL.
+  // Makes a name for each address, for which the name server answers that address. Returns the names as URLs.
   std::vector<std::string> Names(const std::vector<address>& addresses) {
     std::vector<std::string> urls;
     for (const address& address : addresses) {
@@ -60,7 +60,7 @@ class Egress : public PrivateNetworkTest {
     return urls;
   }
 
-  // URLs of an endpoint that may be reached and answers with a redirect to each of those.
+  // Returns URLs of an allowed endpoint, which answers with a redirect to each of the given URLs.
   std::vector<std::string> RedirectsTo(const std::vector<std::string>& urls) {
     redirecting_.Otherwise([urls](const RequestEntry& request) {
       return RedirectTo(urls.at(std::stoul(request.path.substr(1))), 307);
@@ -78,7 +78,7 @@ class Egress : public PrivateNetworkTest {
     return urls;
   }
 
-  // Where nothing may arrive: it listens at every address.
+  // Listens at every address, and must receive no connection.
   HostileEndpoint everywhere_{{.address = "::"}};
   HostileEndpoint redirecting_{{.address = kPublic}};
   std::map<std::string, std::string> url_of_;
@@ -106,13 +106,13 @@ TEST_F(Egress, BeginsNoConnectionToAForbiddenAddressByUrlNameOrRedirect) {
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_, &redirecting_});
 }
 
-// What the test above counts would be counted: each of these connections can be made in this network.
+// This proves that the test above would count a connection: each of them is possible in this network.
 TEST_F(Egress, BeginsOneConnectionToEachOfThemWhereTheOperatorAllowsIt) {
   std::vector<address> reachable = ForbiddenAddresses();
   std::erase_if(reachable, [](const address& address) { return !CanBeConnectedTo(address); });
   std::vector<std::string> allowed;
   for (const address& address : reachable) {
-    const bool mapped = address.is_v6() && address.to_v6().is_v4_mapped();  // the IPv4 range covers it
+    const bool mapped = address.is_v6() && address.to_v6().is_v4_mapped();  // the IPv4 range includes it
     const std::string range = mapped ? address.to_string().substr(std::string("::ffff:").size()) + "/32"
                                      : address.to_string() + (address.is_v4() ? "/32" : "/128");
     allowed.insert(allowed.end(), {"--egress-allow", range});
@@ -130,7 +130,7 @@ TEST_F(Egress, BeginsOneConnectionToEachOfThemWhereTheOperatorAllowsIt) {
 
 struct Spelling {
   std::string authority;  // PORT stands for the port
-  bool is_understood;     // as 127.0.0.1, rather than refused as no URL
+  bool is_understood;     // read as 127.0.0.1; otherwise refused as no URL
 };
 
 std::vector<Spelling> SpellingsOfLoopback() {
@@ -205,19 +205,19 @@ TEST_F(Egress, KnowsALoopbackAddressInEverySpelling) {
   std::vector<std::string> targets = UrlsOf(SpellingsOfLoopback(), everywhere_.port());
   targets.insert(targets.end(), {"//127.0.0.1:" + std::to_string(everywhere_.port()) + "/",
                                  "file:///etc/passwd", "gopher://127.0.0.1:70/"});
-  // A line break would end the header, and with it the redirect.
+  // A line break would end the header, so that there would be no redirect.
   std::erase_if(targets, [](const std::string& url) { return url.find('\n') != std::string::npos; });
   Call("redirected", RedirectsTo(targets));
   ASSERT_TRUE(platform_.WaitUntilSettled(30s));
   EXPECT_THAT(OthersThan("blocked", "understood"), ::testing::IsEmpty());
-  EXPECT_THAT(OthersThan("invalid_url", "refused"), ::testing::IsEmpty());
+  EXPECT_THAT(OthersThan("invalid_settings", "refused"), ::testing::IsEmpty());
   EXPECT_THAT(OthersThan("rejected", "redirected"), ::testing::IsEmpty());
   EXPECT_EQ(PrivateNetwork::ConnectionsBegun() - before, redirecting_.ledger().ConnectionCount());
   EXPECT_EQ(everywhere_.ledger().ConnectionCount(), 0U);
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_, &redirecting_});
 }
 
-// So the spellings above are blocked for what they mean, and not for how they look.
+// This proves that the spellings above are blocked because of the address, and not because of the spelling.
 TEST_F(Egress, DeliversToASpellingOfLoopbackWhereTheOperatorAllowsIt) {
   std::vector<Spelling> understood = SpellingsOfLoopback();
   std::erase_if(understood, [](const Spelling& spelling) { return !spelling.is_understood; });
@@ -231,21 +231,29 @@ TEST_F(Egress, DeliversToASpellingOfLoopbackWhereTheOperatorAllowsIt) {
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_});
 }
 
-// A translator that the operator allows still leads to no private network.
-TEST_F(Egress, ReachesThroughAnAllowedTranslatorOnlyWhatIsPublic) {
-  const Service service(RunAsShipped({"--egress-allow", "64:ff9b::/96"}));
+// In a network with DNS64 every name has such an address, and most names have no other.
+TEST_F(Egress, ReachesOnlyPublicAddressesThroughNat64) {
+  const Service service(RunAsShipped({"--egress-allow", "10.20.0.0/16", "--egress-deny", "93.184.216.35"}));
+  names_->server().Script("public.example", NameAnswer::Addresses({"64:ff9b::5db8:d822"}));
+  names_->server().Script("private.example", NameAnswer::Addresses({"64:ff9b::a00:1"}));
   const std::uint64_t before = PrivateNetwork::ConnectionsBegun();
-  Call("public", {UrlOf(boost::asio::ip::make_address("64:ff9b::5db8:d822"), everywhere_.port())});
-  Call("private", {UrlOf(boost::asio::ip::make_address("64:ff9b::a00:1"), everywhere_.port()),
-                   UrlOf(boost::asio::ip::make_address("64:ff9b::a9fe:a9fe"), everywhere_.port())});
+  const auto url_of = [this](const char* address) {
+    return UrlOf(boost::asio::ip::make_address(address), everywhere_.port());
+  };
+  Call("public", {everywhere_.Url("/", "public.example")});
+  Call("allowed", {url_of("64:ff9b::a14:1")});
+  Call("private",
+       {everywhere_.Url("/", "private.example"), url_of("64:ff9b::a00:1"), url_of("64:ff9b::a9fe:a9fe"),
+        url_of("64:ff9b:1::5db8:d822"), url_of("64:ff9b::5db8:d823")});
   ASSERT_TRUE(platform_.WaitUntilSettled(30s));
   EXPECT_THAT(OthersThan("delivered", "public"), ::testing::IsEmpty());
+  EXPECT_THAT(OthersThan("delivered", "allowed"), ::testing::IsEmpty());
   EXPECT_THAT(OthersThan("blocked", "private"), ::testing::IsEmpty());
-  EXPECT_EQ(PrivateNetwork::ConnectionsBegun(), before + 1);
+  EXPECT_EQ(PrivateNetwork::ConnectionsBegun(), before + 2);
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_});
 }
 
-TEST_F(Egress, TakesNoNoticeOfProxyVariables) {
+TEST_F(Egress, IgnoresProxyVariables) {
   const HostileEndpoint proxy({.address = kProxy});
   ServiceOptions options = RunAsShipped();
   for (const std::string name :
@@ -259,7 +267,8 @@ TEST_F(Egress, TakesNoNoticeOfProxyVariables) {
   const std::uint64_t before = PrivateNetwork::ConnectionsBegun();
   Call("delivered", {redirecting_.Url("/"), redirecting_.Url("/", "public.example")});
   Call("blocked", {everywhere_.Url("/", "10.0.0.1"), everywhere_.Url("/", "private.example")});
-  // No TLS is spoken there: it comes as far as the handshake, with the endpoint and with nobody between.
+  // The endpoint has no TLS. The tls_error shows that the handshake began with the endpoint and not with a
+  // proxy.
   Call("secured", {"https" + redirecting_.Url("/", "public.example").substr(4)});
   ASSERT_TRUE(platform_.WaitUntilSettled(30s));
   EXPECT_THAT(OthersThan("delivered", "delivered"), ::testing::IsEmpty());

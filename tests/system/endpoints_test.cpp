@@ -1,6 +1,6 @@
-// Every mischief of which an endpoint is capable, against the real binary with its shipped limits: what the
-// log says of each, that none outlasts the deadline or fills the memory, and that customers beside notice
-// nothing.
+// Endpoints that misbehave in every way, against the real binary with its default limits. The tests check the
+// log of each, that no delivery exceeds the deadline or fills the memory, and that other customers are not
+// affected.
 #include <openssl/ssl.h>
 
 #include <fstream>
@@ -18,11 +18,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A wave is about 800 calls, up to 350 at once. Each holds up to 64 KiB of headers or keeps 4 KiB of a body;
-// all the rest must go as it comes.
+// A wave has about 800 calls, up to 350 at once. Each keeps up to 64 KiB of headers or 4 KiB of a body in
+// memory, and must discard all the rest as it arrives.
 constexpr std::int64_t kPeakBound = std::int64_t{64} << 20;
-// Twice what the peaks of equal waves differ by, as chance has more or fewer calls meet. That is 20 KiB a
-// call, so that a wave which leaves one answer or connection behind for each call shows.
+// Twice the difference between the peaks of equal waves, in which by chance more or fewer calls run at once.
+// It is 20 KiB per call, so the test notices a wave that leaks an answer or a connection for each call.
 constexpr std::int64_t kGrowthBound = std::int64_t{16} << 20;
 
 struct Scenario {
@@ -33,7 +33,7 @@ struct Scenario {
 };
 using Scenarios = std::map<std::string, Scenario>;  // by agent
 
-// A script by its path.
+// A script and the path that answers with it.
 struct Answer {
   std::string name;
   Script script;
@@ -77,7 +77,7 @@ class Endpoints : public SystemTest {
     }
   }
 
-  // Each agent has so many calls, and all of them came to the same.
+  // Expects that each agent has `count` calls, and that all of them ended as its scenario says.
   void ExpectAsScripted(const Scenarios& scenarios, int count) {
     for (const auto& [agent, scenario] : scenarios) {
       EXPECT_EQ(
@@ -91,8 +91,9 @@ class Endpoints : public SystemTest {
     }
   }
 
-  // Seconds from a request until its connection was closed, of those that hang: one that drips learns of the
-  // end only as it writes, and one that reads no more not at all.
+  // Returns the longest time, in seconds, from a request that hangs until its connection was closed. Other
+  // scripts do not count: one that drips notices the end only when it writes, and one that no longer reads
+  // never does.
   double LongestHang() {
     const auto hangs = [](const RequestEntry& request) {
       return request.path == "/hang-after-request" || request.path == "/length-too-long-and-hang";
@@ -129,18 +130,18 @@ std::int64_t Memory(const Service& service, const std::string& name) {
   throw std::runtime_error("no " + name);
 }
 
-// The peak counts from now on.
+// Starts a new measurement of the peak.
 void ForgetPeak(const Service& service) {
   std::ofstream("/proc/" + std::to_string(service.pid()) + "/clear_refs") << "5";
 }
 
-// What one endpoint does to requests, each by its path.
+// What one endpoint does with requests, by their path.
 std::vector<Answer> Answers() {
   return {
-      // Bytes one a second.
+      // One byte per second.
       {"drip-in-header", HeaderDrip(1s), "timeout", "response_started"},
       {"drip-in-body", BodyDrip(1s), "timeout", "response_started", "200"},
-      // Without an end.
+      // Answers without an end.
       {"endless-header-line", EndlessHeader(), "network_error", "response_started", "200"},
       {"endless-headers", EndlessHeaders(), "network_error", "response_started", "200"},
       {"endless-body", EndlessBody(), "delivered", "response_started", "200"},
@@ -148,9 +149,9 @@ std::vector<Answer> Answers() {
       {"endless-trailers", EndlessTrailers(), "network_error", "response_started", "200"},
       {"endless-chunk-extension", EndlessChunkExtension(), "timeout", "response_started", "200"},
       {"endless-1xx", EndlessInformational(), "network_error", "response_started"},
-      // 100 MB, or as much of it as is taken.
+      // 100 MB, or as much of it as the dispatcher reads.
       {"body-of-100-mb", Send(kHeadOf100Mb) + SendForever("x"), "delivered", "response_started", "200"},
-      // A length that is not the body's.
+      // A Content-Length that is not the body's length.
       {"length-too-long", BodyShorterThanPromised(), "network_error", "response_started", "200"},
       {"length-too-long-and-hang", Send(kHalfABody) + Hang(), "timeout", "response_started", "200"},
       {"length-too-short", BodyLongerThanPromised(), "delivered", "response_complete", "200"},
@@ -159,7 +160,7 @@ std::vector<Answer> Answers() {
       {"length-negative", Send("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok") + Close(), "network_error",
        "response_started", "200"},
       {"chunk-no-number", Send(kChunked + "ten\r\n") + Close(), "network_error", "response_started", "200"},
-      // An end inside the request, after it, and inside the answer.
+      // The connection ends during the request, after it, and during the answer.
       {"close-in-request", Close(), "network_error", "request_sent", "", AnswerAt::kHeadEnd},
       {"reset-in-request", Reset(), "network_error", "request_sent", "", AnswerAt::kHeadEnd},
       {"hang-in-request", Hang(), "timeout", "request_sent", "", AnswerAt::kHeadEnd},
@@ -177,12 +178,12 @@ std::vector<Answer> Answers() {
       {"close-in-chunk", Send(kChunked + "9\r\nab") + Close(), "network_error", "response_started", "200"},
       {"close-after-1xx", Send("HTTP/1.1 103 Early Hints\r\n\r\n") + Close(), "network_error",
        "response_started"},
-      // An answer before the request is read.
+      // An answer before the request was read.
       {"answer-in-request", Respond(200, "", {{"Connection", "close"}}) + Hang(), "delivered",
        "response_complete", "200", AnswerAt::kHeadEnd},
       {"refusal-in-request", Respond(413) + Close(), "rejected", "response_complete", "413",
        AnswerAt::kHeadEnd},
-      // Another language.
+      // An answer in another protocol.
       {"http09", Http09(), "network_error", "response_started"},
       {"garbage", Garbage(), "network_error", "response_started"},
       {"http2", Http2Preface(), "network_error", "response_started"},
@@ -191,15 +192,17 @@ std::vector<Answer> Answers() {
   };
 }
 
-TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
+TEST_F(Endpoints, OfEveryKindAtOnceEndInTimeFillNoMemoryAndDelayNoOther) {
   for (const Answer& answer : Answers()) {
     endpoint_.On("/" + answer.name, answer.script, answer.at);
     scenarios_[answer.name] = {endpoint_.Url("/" + answer.name), answer.outcome, answer.reached,
                                answer.status};
   }
-  // What is done to the connection.
+  // Scripts that act on the connection.
   AddScenario("close-at-accept", {.at_accept = Close()}, "network_error", "request_sent");
-  AddScenario("reset-unread", {.at_accept = Wait(1s) + Reset()}, "network_error", "request_sent");
+  // The endpoint waits for bytes: a reset before the dispatcher has seen the connection would be a
+  // connect_error.
+  AddScenario("reset-unread", {.at_accept = AwaitBytes() + Reset()}, "network_error", "request_sent");
   AddScenario("answer-at-accept", {.established = Respond(200)}, "delivered", "response_complete", "200");
   // TLS.
   const auto add_tls = [this](const std::string& name, const Certificate& certificate, int version = 0,
@@ -216,11 +219,12 @@ TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
   add_tls("tls-1.1", good, TLS1_1_VERSION);
   add_tls("tls-1.0", good, TLS1_VERSION);
   add_tls("close-in-handshake", good, 0, {.at_accept = Wait(50ms) + Close()});
-  add_tls("reset-in-handshake", good, 0, {.at_accept = Wait(1s) + Reset()});
+  add_tls("reset-in-handshake", good, 0, {.at_accept = AwaitBytes() + Reset()});
   add_tls("plain-text-for-a-handshake", good, 0, {.at_accept = Send(Response(400)) + Close()});
   add_tls("drip-in-handshake", good, 0, {.handshake_drip = 1s});
   scenarios_["drip-in-handshake"].outcome = "timeout";
-  // To an address inside. Here it is allowed, so that nothing but the rule keeps it from being followed.
+  // Redirects to an internal address. It is allowed here, so that only the rule prevents that they are
+  // followed.
   HostileEndpoint& inside = Add();
   for (const int status : {301, 302, 303, 307, 308}) {
     const std::string name = "redirect-" + std::to_string(status);
@@ -229,7 +233,7 @@ TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
   }
   const FullBacklog full;
   scenarios_["full-backlog"] = {"http://127.0.0.1:" + std::to_string(full.port()), "timeout", "nothing"};
-  // And normal customers.
+  // Normal customers.
   const HostileEndpoint& plain = Add();
   const HostileEndpoint& tls = Add({.tls = TlsOptions{good}, .on_request = {}});
   Scenarios customers;
@@ -255,7 +259,7 @@ TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
                   " < (SELECT max(claimed_at) + '10 s' FROM webhook_deliveries"
                   "     WHERE outcome = 'timeout')"),
               "t")
-        << "customers waited for those who hang";
+        << "customers waited for endpoints that hang";
   }
   ExpectAsScripted(scenarios_, 20);
   ExpectAsScripted(customers, 40);
@@ -266,11 +270,11 @@ TEST_F(Endpoints, OfEveryKindInACrowdEndInTimeFillNoMemoryAndHoldUpNobody) {
   EXPECT_EQ(inside.ledger().ConnectionCount(), 0U) << "a redirect was followed";
   if (kSanitized) return;
   EXPECT_LT(peaks[0], before + kPeakBound);
-  EXPECT_LT(peaks[1], peaks[0] + kGrowthBound) << "of " << before << " bytes before";
+  EXPECT_LT(peaks[1], peaks[0] + kGrowthBound) << "the memory before was " << before << " bytes";
 }
 
-// More than any socket's buffer takes, so that the end comes while bytes are being written.
-TEST_F(Endpoints, ThatCloseInTheMidstOfALargeRequestAreTold) {
+// The request is larger than any socket's buffer, so that the connection ends while bytes are being written.
+TEST_F(Endpoints, ThatCloseDuringALargeRequestAreReported) {
   endpoint_.On("/close", Close(), AnswerAt::kHeadEnd);
   platform_.AddAgent("agent", endpoint_.Url("/close"));
   platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('large', 'agent', 'in_progress')");

@@ -1,4 +1,4 @@
-// One customer's trouble is noticed by nobody else, and the limits hold.
+// One customer's trouble affects no other customer, and the limits are kept.
 #include <thread>
 
 #include "tests/system/system_test.h"
@@ -22,7 +22,7 @@ TEST_F(Isolation, OneHangingEndpointAmongTwoHundredDelaysNoOther) {
   }
   Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
-  // Offered by the clock: a tenth of a second's calls at each tenth.
+  // The clock sets the rate: 50 calls are completed every 100 ms.
   const SteadyTime start = Steady::now();
   for (int tick = 0; tick < kSeconds * 10; ++tick) {
     std::this_thread::sleep_until(start + tick * 100ms);
@@ -38,7 +38,7 @@ TEST_F(Isolation, OneHangingEndpointAmongTwoHundredDelaysNoOther) {
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'agent-1'"
                             " AND outcome <> 'delivered'"),
             "0");
-  // POSTed: the end less the time that the POST took.
+  // The start of the POST is its end minus its duration.
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id <> 'agent-1'"
                             " AND finished_at - total_ms * interval '1 ms' - due_at > interval '2 s'"),
             "0");
@@ -47,7 +47,7 @@ TEST_F(Isolation, OneHangingEndpointAmongTwoHundredDelaysNoOther) {
             std::to_string(kSeconds * kPerSecond));
 }
 
-// Each of them is claimed once in vain before it is known that its endpoint is full.
+// A call of each agent is claimed once without success before the dispatcher knows that the endpoint is full.
 TEST_F(Isolation, TenThousandAgentsOfOneFullEndpointDelayNoOther) {
   HostileEndpoint full;
   full.Otherwise(Wait(9s) + Respond(200));
@@ -55,14 +55,14 @@ TEST_F(Isolation, TenThousandAgentsOfOneFullEndpointDelayNoOther) {
       "INSERT INTO agents (id, name, settings) SELECT 'agent-' || n, '', jsonb_build_object('webhooks',"
       " jsonb_build_object('postCall', '" +
       full.Url("/hook") + "')) FROM generate_series(1, 10000) AS n");
-  platform_.AddAgent("healthy", endpoint_.Url("/hook"));  // comes after all of them
+  platform_.AddAgent("healthy", endpoint_.Url("/hook"));  // in the order of claiming it is the last
   platform_.CompleteCallsOfAgents("agent-", 10'000, "call-", 10'000);
   platform_.CompleteCalls("healthy", "healthy-", 1);
   const Service service(Run());
   ASSERT_TRUE(full.ledger().WaitForRequests(1));
   const SteadyTime start = Steady::now();
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1));
-  EXPECT_LT(Steady::now() - start, 5s) << "in strides of 32 with a pause after each, it would take ten";
+  EXPECT_LT(Steady::now() - start, 5s) << "in steps of 32 agents with a pause after each, it would take ten";
 }
 
 TEST_F(Isolation, NeverMoreInFlightThanTheLimitsOfInstanceAgentAndEndpoint) {
@@ -86,7 +86,7 @@ TEST_F(Isolation, NeverMoreInFlightThanTheLimitsOfInstanceAgentAndEndpoint) {
   EXPECT_EQ(service.Metric("postcall_in_flight_limit"), 25.0);
 }
 
-TEST_F(Isolation, SlowAgentsHoldOnlyTheirShare) {
+TEST_F(Isolation, SlowAgentsUseOnlyTheirShare) {
   endpoint_.On("/hang", Hang());
   endpoint_.On("/ok", Respond(200));
   for (int agent = 1; agent <= 40; ++agent) {
@@ -94,8 +94,8 @@ TEST_F(Isolation, SlowAgentsHoldOnlyTheirShare) {
   }
   platform_.AddAgent("fast-1", endpoint_.Url("/ok"));
   Service service(Run({"--max-in-flight", "40", "--slow-share", "0.25"}));
-  // Slow after a second in flight: then the first wave holds all slots, and once it is over only a share of
-  // them.
+  // An agent counts as slow after a second in flight. So the first wave has all slots, and after it the slow
+  // agents have only a share of them.
   platform_.CompleteCallsOfAgents("slow-", 40, "slow-", 400);
   ASSERT_TRUE(
       platform_.WaitForValue("SELECT count(*) >= 40 FROM webhook_deliveries WHERE outcome = 'timeout'", "t"));

@@ -1,5 +1,5 @@
-// Connections that are kept for the next call, and endpoints that end them at the worst moment: what is lost
-// is the call that was on it, and nothing is sent twice. Plain and over TLS.
+// Endpoints end connections that are kept for the next call, at the worst moment. Only the call on such a
+// connection is lost, and none is sent twice. The tests use plain connections and TLS.
 #include <atomic>
 #include <map>
 #include <memory>
@@ -30,7 +30,8 @@ class KeptConnections : public SystemTest {
     return all;
   }
 
-  // One call of `agent`, till it is over: its outcome, and whether its connection was a kept one.
+  // Sends one call of `agent` and waits until it is over. Returns its outcome, and whether its connection was
+  // reused.
   std::string SendOne(const std::string& agent, const std::string& call) {
     platform_.CompleteCalls(agent, call, 1);
     EXPECT_TRUE(platform_.WaitUntilSettled());
@@ -45,7 +46,7 @@ class KeptConnections : public SystemTest {
   std::vector<std::unique_ptr<HostileEndpoint>> others_;
 };
 
-// The first request of a connection is answered; this is done to the next one on it.
+// The endpoint answers the first request of a connection, and runs this script for the next one.
 struct Moment {
   std::string name;
   Script script;
@@ -69,7 +70,7 @@ std::vector<Moment> Moments() {
   };
 }
 
-TEST_F(KeptConnections, ThatEndAtAnyMomentLoseTheCallThatIsOnThemAndNoOther) {
+TEST_F(KeptConnections, ThatEndAtAnyMomentLoseOnlyTheCallThatIsOnThem) {
   std::map<std::string, Moment> moments;  // by agent
   for (const bool tls : {false, true}) {
     for (const Moment& moment : Moments()) {
@@ -84,7 +85,7 @@ TEST_F(KeptConnections, ThatEndAtAnyMomentLoseTheCallThatIsOnThemAndNoOther) {
       platform_.AddAgent(agent, endpoint.Url());
     }
   }
-  // One at a time, so that each second call finds the connection of the one before.
+  // One call at a time, so that each second call uses the connection of the call before.
   const Service service(Run({"--ca-file", authority_.ca_file().string(), "--max-in-flight-per-agent", "1"}));
   for (const auto& [agent, moment] : moments) platform_.CompleteCalls(agent, agent + "-", 10);
   ExpectTheOracleIsContent({}, {&service}, Others());
@@ -100,8 +101,8 @@ TEST_F(KeptConnections, ThatEndAtAnyMomentLoseTheCallThatIsOnThemAndNoOther) {
   }
 }
 
-// Where the end meets the next request on its way, that one may be lost. The endpoint has not seen it, so
-// only the outcome can tell that it was not sent anew.
+// When the connection ends while the next request is on its way, that request may be lost. The endpoint has
+// not seen it, so only the outcome shows that it was not sent again.
 TEST_F(KeptConnections, ThatEndJustBeforeTheNextRequestAreNoReasonToSendAgain) {
   std::atomic<int> answers = 0;
   endpoint_.Otherwise([&](const RequestEntry&) {
@@ -120,9 +121,9 @@ TEST_F(KeptConnections, ThatEndJustBeforeTheNextRequestAreNoReasonToSendAgain) {
             std::stod(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE " + lost)));
 }
 
-// Nothing is in flight here, so there is nothing to lose.
+// No call is in flight here, so none can be lost.
 TEST_F(KeptConnections, ThatEndOrAreSpoiltWhileIdleAreNotUsed) {
-  const std::string unasked = Response(408, "too slow");  // as servers say before they close
+  const std::string unasked = Response(408, "too slow");  // servers send this before they close
   const std::map<std::string, Script> spoilt = {
       {"close", Respond(200) + Wait(20ms) + Close()},
       {"reset", Respond(200) + Wait(20ms) + Reset()},

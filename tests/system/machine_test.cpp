@@ -1,5 +1,5 @@
-// What goes wrong with the machine itself, for one process alone: descriptors, memory, local ports, the wall
-// clock. None of it is a customer's fault (CONTRACT §2).
+// Faults of the machine itself, here for one process only: descriptors, memory, local ports, the wall clock.
+// None of them is a customer's fault (CONTRACT §2).
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,13 +23,13 @@ using Counts = std::map<std::string, int>;
 
 class Machine : public PrivateNetworkTest {
  protected:
-  // Agents `prefix`1 … of that URL.
+  // Adds agents `prefix`1 … with that URL.
   void AddAgents(const std::string& prefix, int count, const std::string& url) {
     for (int agent = 1; agent <= count; ++agent) platform_.AddAgent(prefix + std::to_string(agent), url);
   }
 };
 
-TEST_F(Machine, WithFewDescriptorsDeliversALoadOfManyTimesAsMany) {
+TEST_F(Machine, WithFewDescriptorsDeliversManyMoreCallsThanDescriptors) {
   HostileEndpoint six({.address = "::1"});
   for (HostileEndpoint* endpoint : {&endpoint_, &six}) endpoint->Otherwise(Wait(100ms) + Respond(200));
   names_->server().Script("hooks.example", NameAnswer::Addresses({"127.0.0.1"}, 0));
@@ -48,8 +48,9 @@ TEST_F(Machine, WithFewDescriptorsDeliversALoadOfManyTimesAsMany) {
   ExpectTheOracleIsContent({}, {&service}, {&six});
 }
 
-TEST_F(Machine, OutOfDescriptorsWhileItRunsGivesBackAndDeliversLater) {
+TEST_F(Machine, OutOfDescriptorsWhileItRunsRequeuesAndDeliversLater) {
   endpoint_.Otherwise(Wait(200ms) + Respond(200));
+  CountRequeues();
   names_->server().Script("hooks.example", NameAnswer::Addresses({"127.0.0.1"}, 0));
   AddAgents("near-", 20, endpoint_.Url("/hook"));
   AddAgents("named-", 20, endpoint_.Url("/hook", "hooks.example"));
@@ -59,27 +60,28 @@ TEST_F(Machine, OutOfDescriptorsWhileItRunsGivesBackAndDeliversLater) {
   for (const std::string prefix : {"near-", "named-"}) {
     platform_.CompleteCallsOfAgents(prefix, 20, prefix, 100);
   }
-  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox"));
+  ASSERT_TRUE(service.WaitForLog("requeueing a delivery"));
   EXPECT_TRUE(
       platform_.WaitForValue("SELECT count(*) > 0 FROM webhook_deliveries WHERE outcome = 'delivered'", "t"))
-      << "what there is is used";
+      << "the descriptors that are left are used";
   service.Limit(RLIMIT_NOFILE, 1024);
   ASSERT_TRUE(platform_.WaitUntilSettled(60s));
   EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 200}}));
-  EXPECT_GT(service.Metric(R"(postcall_local_faults_total{kind="descriptors"})"), 0.0);
+  EXPECT_GT(Requeued(), 0);
+  EXPECT_EQ(service.Metric(R"(postcall_local_faults_total{kind="descriptors"})"), Requeued());
   ExpectTheOracleIsContent({}, {&service});
 }
 
-// A fault that does not pass: the delivery goes back twenty times, a second apart, and then it is over.
-TEST_F(Machine, OutOfDescriptorsForGoodGivesUpAfterTwentyPauses) {
+// The fault does not end: the delivery is requeued twenty times, once per second, and then it is over.
+TEST_F(Machine, OutOfDescriptorsForGoodEndsACallAfterTwentyPauses) {
   endpoint_.Otherwise(Respond(200, "ok", {{"Connection", "close"}}));
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
   const Service service(Run());
   platform_.CompleteCalls("agent", "before-", 1);
-  ASSERT_TRUE(platform_.WaitUntilSettled());  // so that the connection for outcomes is there
-  service.Limit(RLIMIT_NOFILE, 3);            // those that it has stay, and no other is to be had
+  ASSERT_TRUE(platform_.WaitUntilSettled());  // so that the recorder has its connection
+  service.Limit(RLIMIT_NOFILE, 3);            // open descriptors stay open, and no other can be opened
   platform_.CompleteCalls("agent", "call-", 1);
-  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox")) << service.log();
+  ASSERT_TRUE(service.WaitForLog("requeueing a delivery")) << service.log();
   const SteadyTime start = Steady::now();
   ASSERT_TRUE(platform_.WaitForValue(
       "SELECT outcome FROM webhook_deliveries WHERE call_id = 'call-1' AND outcome <> 'in_flight'",
@@ -92,7 +94,7 @@ TEST_F(Machine, OutOfDescriptorsForGoodGivesUpAfterTwentyPauses) {
   ExpectTheOracleIsContent({}, {&service});
 }
 
-// Takes every local port towards an endpoint.
+// Uses up every local port towards an endpoint.
 class NoPorts {
  public:
   explicit NoPorts(std::uint16_t endpoint) {
@@ -104,7 +106,7 @@ class NoPorts {
     while (true) {
       FileDescriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       if (::connect(taken.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) break;
-      // So that the port is free when the descriptor is closed.
+      // This makes the port free as soon as the descriptor is closed.
       const linger at_once{1, 0};
       ::setsockopt(taken.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
       taken_.push_back(std::move(taken));
@@ -115,15 +117,16 @@ class NoPorts {
   NoPorts(const NoPorts&) = delete;
   NoPorts& operator=(const NoPorts&) = delete;
 
-  void GiveBack() { taken_.clear(); }
+  void Release() { taken_.clear(); }
 
  private:
   std::vector<FileDescriptor> taken_;
 };
 
-TEST_F(Machine, OutOfPortsTowardsAnEndpointThatOneAloneWaits) {
+TEST_F(Machine, OutOfPortsTowardsAnEndpointOnlyThatEndpointWaits) {
   const HostileEndpoint other;
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
+  CountRequeues();
   platform_.AddAgent("other", other.Url("/hook"));
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
@@ -141,22 +144,23 @@ TEST_F(Machine, OutOfPortsTowardsAnEndpointThatOneAloneWaits) {
   const double normal = seconds_for_twenty();
   NoPorts none(endpoint_.port());
   platform_.CompleteCalls("agent", "agent-", 10);
-  ASSERT_TRUE(service.WaitForLog("a delivery goes back to the outbox"));
-  // Were all claiming paused for a second at each fault, they would take twenty seconds more.
+  ASSERT_TRUE(service.WaitForLog("requeueing a delivery"));
+  // If each fault paused all claiming for a second, they would take twenty seconds more.
   EXPECT_LT(seconds_for_twenty(), 2 * normal + 8);
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'agent'"
                             " AND outcome <> 'in_flight'"),
             "0");
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
-  none.GiveBack();
+  none.Release();
   ASSERT_TRUE(platform_.WaitUntilSettled());
   EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 50}}));
-  EXPECT_GT(service.Metric(R"(postcall_local_faults_total{kind="ports"})"), 0.0);
+  EXPECT_GT(Requeued(), 0);
+  EXPECT_EQ(service.Metric(R"(postcall_local_faults_total{kind="ports"})"), Requeued());
   ExpectTheOracleIsContent({}, {&service}, {&other});
 }
 
-// As when the database was away for so long that others took the dispatcher for gone.
-TEST_F(Machine, OutOfPortsSaysThatNothingWasSentThoughTheCallsBecameUnknownMeanwhile) {
+// This happens when the database was away for so long that other dispatchers count this one as dead.
+TEST_F(Machine, OutOfPortsSaysThatNothingWasSentEvenWhenTheCallsHaveBecomeUnknown) {
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
@@ -167,15 +171,15 @@ TEST_F(Machine, OutOfPortsSaysThatNothingWasSentThoughTheCallsBecameUnknownMeanw
       "CREATE TRIGGER refuse BEFORE DELETE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
   NoPorts none(endpoint_.port());
   platform_.CompleteCalls("agent", "agent-", 1);
-  ASSERT_TRUE(service.WaitForLog("outcomes wait")) << "they cannot go back";
+  ASSERT_TRUE(service.WaitForLog("recording outcomes failed")) << "they cannot be requeued";
   platform_.Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'gone'");
   platform_.Query("DROP TRIGGER refuse ON webhook_deliveries");
   EXPECT_TRUE(
       platform_.WaitForValue("SELECT outcome || ' ' || reached FROM webhook_deliveries", "not_sent nothing"));
 }
 
-// The claim fails as a whole and leaves its rows where they are.
-TEST_F(Machine, WithNoMemoryForLargeCallsSendsThemWhenThereIs) {
+// The whole claim fails, and its rows stay in the outbox.
+TEST_F(Machine, WithNoMemoryForLargeCallsSendsThemOnceThereIsMemory) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes address space as it likes";
   AddAgents("agent-", 20, endpoint_.Url("/hook"));
   Service service(Run());
@@ -197,9 +201,9 @@ TEST_F(Machine, WithNoMemoryForLargeCallsSendsThemWhenThereIs) {
   ExpectTheOracleIsContent({}, {&service});
 }
 
-// Memory that is short for everything may end the process. What it had claimed is then nobody's to send, and
-// all the rest is sent by the one that is started in its stead.
-TEST_F(Machine, WithNoMemoryAtAllBlamesNobodyAndLosesNothing) {
+// When there is no memory for anything, the process may end. The calls that it had claimed are then not sent,
+// and the process that is started next sends all others.
+TEST_F(Machine, WithNoMemoryAtAllBlamesNoEndpointAndLosesNoCall) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes address space as it likes";
   endpoint_.Otherwise(Wait(200ms) + Respond(200));
   AddAgents("agent-", 20, endpoint_.Url("/hook"));
@@ -218,8 +222,8 @@ TEST_F(Machine, WithNoMemoryAtAllBlamesNobodyAndLosesNothing) {
   }
 }
 
-TEST_F(Machine, WithAWrongWallClockKeepsTheDatabasesTimeAndEveryDeadline) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer has the clock's functions to itself";
+TEST_F(Machine, WithAWrongWallClockUsesTheDatabasesTimeAndKeepsEveryDeadline) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer replaces the functions of the clock itself";
   const WrongClock one_hour_ahead("ahead", 1h);
   const WrongClock one_hour_behind("behind", -1h);
   const WrongClock steps("steps");
@@ -231,7 +235,7 @@ TEST_F(Machine, WithAWrongWallClockKeepsTheDatabasesTimeAndEveryDeadline) {
   AddAgents("hanging-", 10, endpoint_.Url("/hang"));
   const auto start = std::stod(platform_.Value("SELECT extract(epoch FROM clock_timestamp())"));
 
-  // Four side by side, each with ten of what hangs, so that each sees the others at work.
+  // Four dispatchers run at once, each with ten calls that hang, so that each sees that the others are alive.
   const auto run = [&](const std::string& instance, std::map<std::string, std::string> environment) {
     ServiceOptions options =
         Run({"--instance", instance, "--max-in-flight", "10", "--slow-share", "1", "--log-format", "json"});
@@ -249,7 +253,7 @@ TEST_F(Machine, WithAWrongWallClockKeepsTheDatabasesTimeAndEveryDeadline) {
   const std::string hanging = "SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'";
   ASSERT_TRUE(platform_.WaitForValue(hanging, "40"));
   steps.Set(1h);
-  ASSERT_FALSE(platform_.WaitForValue(hanging, "0", 3s)) << "ended by a step of the clock";
+  ASSERT_FALSE(platform_.WaitForValue(hanging, "0", 3s)) << "a step of the clock ended a delivery";
   steps.Set(-1h);
   ASSERT_TRUE(platform_.WaitUntilSettled());
 
@@ -275,7 +279,8 @@ TEST_F(Machine, WithAWrongWallClockKeepsTheDatabasesTimeAndEveryDeadline) {
     EXPECT_TRUE(start - 1 <= timestamp && timestamp <= end) << timestamp - end << " s after the end";
   }
 
-  // Their clocks were wrong indeed: the last line of each log says when it thinks that it was written.
+  // This proves that their clocks were wrong: the last line of each log has the time of that dispatcher's
+  // clock.
   const auto offset = [&](const Service& service) {
     std::istringstream lines(service.log());
     std::string last;

@@ -1,4 +1,4 @@
-// The service as operators meet it: its admin port, its log, its exit codes, and no secret in any of them.
+// The service as operators see it: its admin port, its log and its exit codes, and no secret in any of them.
 #include <unistd.h>
 
 #include <csignal>
@@ -17,7 +17,7 @@ using Counts = std::map<std::string, int>;
 
 class Manners : public SystemTest {
  protected:
-  // Outcomes that could not be recorded and went to the log instead.
+  // Counts outcomes that could not be recorded and were printed in the log instead.
   static int Printed(const std::string& log, const std::string& outcome) {
     int printed = 0;
     std::istringstream lines(log);
@@ -26,6 +26,14 @@ class Manners : public SystemTest {
     }
     return printed;
   }
+  // Counts the lines of a level above debug.
+  static int LinesThatCount(const std::string& log) {
+    int count = 0;
+    std::istringstream lines(log);
+    for (std::string line; std::getline(lines, line);)
+      count += line.find("Z debug ") == std::string::npos ? 1 : 0;
+    return count;
+  }
   static std::ptrdiff_t Count(const std::string& log, const std::string& text) {
     std::ptrdiff_t count = 0;
     for (std::size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++count;
@@ -33,7 +41,7 @@ class Manners : public SystemTest {
   }
 };
 
-TEST_F(Manners, ReadyWhileTheDatabaseIsThereAndNotAfter) {
+TEST_F(Manners, ReadyOnlyWhileTheDatabaseAnswers) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
   Service service({.arguments = {"--database-url", url, "--admin-listen", "127.0.0.1:0"}});
@@ -45,13 +53,13 @@ TEST_F(Manners, ReadyWhileTheDatabaseIsThereAndNotAfter) {
   const HttpAnswer away = service.Get("/readyz");
   EXPECT_EQ(away.status, 503);
   EXPECT_FALSE(away.body.empty());
-  EXPECT_EQ(service.Get("/healthz").status, 200) << "alive, only not ready";
+  EXPECT_EQ(service.Get("/healthz").status, 200) << "it is alive but not ready";
   EXPECT_EQ(service.Metric("postcall_database_connected"), 0.0);
   postgres.Start();
   EXPECT_TRUE(service.WaitUntilReady());
 }
 
-TEST_F(Manners, OutcomesOutliveADatabaseThatGoesAway) {
+TEST_F(Manners, OutcomesAreKeptWhileTheDatabaseIsAway) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
   endpoint_.On("/slow", Wait(2s) + Respond(200));
@@ -63,7 +71,7 @@ TEST_F(Manners, OutcomesOutliveADatabaseThatGoesAway) {
     ASSERT_TRUE(endpoint_.ledger().WaitForRequests(20));
   }
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
-  ASSERT_TRUE(service.WaitForLog("outcomes wait"));
+  ASSERT_TRUE(service.WaitForLog("recording outcomes failed"));
   EXPECT_GT(*service.Metric("postcall_outcomes_unrecorded"), 0.0);
   postgres.Start();
   ASSERT_TRUE(service.WaitUntilReady());
@@ -89,7 +97,7 @@ TEST_F(Manners, StoppedWithoutADatabaseItPrintsEachOutcomeAndFails) {
   EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
-// As above with a server that takes bytes and never answers, for which a client would wait.
+// The same with a server that accepts bytes and never answers, so that a client would wait for it.
 TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
@@ -106,7 +114,7 @@ TEST_F(Manners, StoppedWithADatabaseThatHangsItPrintsEachOutcomeInTime) {
   EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
-// A fail-over in which all hosts are silent, with a limit that an administrator found long enough.
+// A fail-over in which no host answers, with a long limit that an administrator has set.
 TEST_F(Manners, StoppedWhileItConnectsToHostsThatHangItEndsInTime) {
   TcpProxy proxy(SharedPostgres().port());
   proxy.Stall(true);
@@ -119,7 +127,8 @@ TEST_F(Manners, StoppedWhileItConnectsToHostsThatHangItEndsInTime) {
   EXPECT_EQ(service.Wait(11s), 0) << service.log();
 }
 
-// Nothing of such a claim was sent, and whether it was made can no longer be found out.
+// No call of such a claim was sent, and the dispatcher can no longer find out whether the claim was
+// committed.
 TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
@@ -128,42 +137,31 @@ TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   ASSERT_TRUE(service.WaitUntilReady());
   Platform platform(url);
   platform.AddAgent("agent", endpoint_.Url("/ok"));
-  platform.Query("CREATE TABLE gate ()");
-  platform.Query(R"(CREATE FUNCTION wait_for_gate() RETURNS trigger LANGUAGE plpgsql AS
-                    $$ BEGIN LOCK TABLE gate; RETURN NULL; END $$)");
-  platform.Query(
-      "CREATE TRIGGER wait_for_gate AFTER DELETE ON webhook_outbox EXECUTE FUNCTION wait_for_gate()");
-  pqxx::connection holder(url);
-  pqxx::work gate(holder);
-  gate.exec("LOCK TABLE gate");
+  proxy.FailNextCommit(CommitFault::kCutBeforeAnswer, "INSERT INTO webhook_deliveries",
+                       [&] { postgres.Stop(PrivatePostgres::StopMode::kImmediate); });
   platform.CompleteCalls("agent", "call-", 1);
-  // The claim is at work: the next COMMIT is its own.
-  ASSERT_TRUE(platform.WaitForValue("SELECT count(*) FROM pg_locks WHERE NOT granted", "1"));
-  proxy.FailNextCommit(CommitFault::kCutBeforeAnswer);
-  gate.commit();
-  ASSERT_TRUE(service.WaitForLog("asking for its fate"));
-  postgres.Stop(PrivatePostgres::StopMode::kImmediate);
+  ASSERT_TRUE(service.WaitForLog("commit is in doubt"));
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(12s), 1) << service.log();
   EXPECT_EQ(Printed(service.log(), "not_sent"), 1) << service.log();
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 }
 
-// A terminal that is held, a log driver that hangs, a full disk behind a pipe.
-TEST_F(Manners, WithALogThatNobodyReadsDeliversAndStopsAllTheSame) {
+// For example: a terminal that is stopped, a log driver that hangs, a full disk behind a pipe.
+TEST_F(Manners, WithALogThatIsNotReadStillDeliversAndStops) {
   endpoint_.On("/refusal", Respond(500));
   platform_.AddAgent("refusing", endpoint_.Url("/refusal"));
   platform_.AddAgent("agent", endpoint_.Url("/ok"));
   Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
   service.ReadLog(false);
-  platform_.CompleteCalls("refusing", "refused-", 6000);  // each is a line; more than may wait
+  platform_.CompleteCalls("refusing", "refused-", 6000);  // each is a log line; more than may wait
   ASSERT_TRUE(platform_.WaitUntilSettled(60s));
   platform_.CompleteCalls("agent", "call-", 50);
   ASSERT_TRUE(platform_.WaitUntilSettled());
   EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 50}, {"rejected", 6000}}));
   service.ReadLog(true);
-  EXPECT_TRUE(service.WaitForLog("lines of this log were dropped"));
+  EXPECT_TRUE(service.WaitForLog("log lines were dropped because standard error was not read"));
   service.ReadLog(false);
   platform_.CompleteCalls("refusing", "refused-too-", 1000);
   ASSERT_TRUE(platform_.WaitUntilSettled());
@@ -172,7 +170,7 @@ TEST_F(Manners, WithALogThatNobodyReadsDeliversAndStopsAllTheSame) {
   ExpectTheOracleIsContent({}, {});
 }
 
-TEST_F(Manners, OfATerminalThatIsClosedAreThoseOfAStop) {
+TEST_F(Manners, ATerminalThatIsClosedStopsItLikeSigterm) {
   endpoint_.On("/slow", Wait(1s) + Respond(200));
   platform_.AddAgent("agent", endpoint_.Url("/slow"));
   Service service(Run());
@@ -185,14 +183,14 @@ TEST_F(Manners, OfATerminalThatIsClosedAreThoseOfAStop) {
   EXPECT_EQ(platform_.Outcomes(), (Counts{{"delivered", 5}}));
 }
 
-// A lock that somebody else holds is no outage: no probe takes the service out, and no alert rings.
+// A lock of another transaction is no outage: no probe takes the service out, and no alert fires.
 TEST_F(Manners, StaysReadyWhileALockIsHeld) {
   Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
   pqxx::connection holder(database_url_);
   pqxx::work lock(holder);
   lock.exec("LOCK TABLE webhook_outbox");
-  ASSERT_TRUE(service.WaitForLog("could not do this now"));
+  ASSERT_TRUE(service.WaitForLog("a database operation failed"));
   EXPECT_EQ(service.Get("/readyz").status, 200);
   EXPECT_EQ(service.Metric("postcall_database_connected"), 1.0);
   EXPECT_GT(*service.Metric(R"(postcall_database_errors_total{operation="claim"})"), 0.0);
@@ -202,7 +200,7 @@ TEST_F(Manners, StaysReadyWhileALockIsHeld) {
   EXPECT_TRUE(platform_.WaitUntilSettled());
 }
 
-// During a rolling upgrade that older binaries must not survive.
+// This happens in a rolling upgrade that older binaries are not compatible with.
 TEST_F(Manners, StopsClaimingWhenTheDatabaseIsMigratedBeyondIt) {
   Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
@@ -213,31 +211,43 @@ TEST_F(Manners, StopsClaimingWhenTheDatabaseIsMigratedBeyondIt) {
   platform_.AddAgent("agent", endpoint_.Url("/ok"));
   platform_.CompleteCalls("agent", "call-", 1);
   platform_.Query("DELETE FROM webhook_migrations WHERE version = 99");
-  EXPECT_TRUE(platform_.WaitUntilSettled()) << "and goes on when it fits again";
+  EXPECT_TRUE(platform_.WaitUntilSettled()) << "it continues when the database is compatible again";
 }
 
-TEST_F(Manners, SaysAnOutageOnce) {
+TEST_F(Manners, ReportsAnOutageOnce) {
   PrivatePostgres postgres;
   const std::string url = postgres.CreateMigratedDatabase();
-  Service service(Run({"--database-url", url}));
+  Service service(Run({"--database-url", url, "--log-level", "debug"}));
   ASSERT_TRUE(service.WaitUntilReady());
+  const std::size_t before = service.log().size();
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
   const SteadyTime limit = Steady::now() + 20s;
-  const std::string series = R"(postcall_database_errors_total{operation="sweep"})";
+  const std::string series = R"(postcall_database_errors_total{operation="heartbeat"})";
   while (service.Metric(series).value_or(0) < 8 && Steady::now() < limit) {
   }
   ASSERT_GE(service.Metric(series), 8.0);
-  // The first says that the connection was lost, the others that there is none to be had.
-  const auto said = Count(service.log(), R"(chore="make calls due whose analysis came")");
-  EXPECT_GE(said, 1) << service.log();
-  EXPECT_LE(said, 2) << service.log();
   EXPECT_EQ(Count(service.log(), "the database is away"), 1) << service.log();
+  EXPECT_EQ(LinesThatCount(service.log().substr(before)), 1) << service.log();
   EXPECT_NE(service.Get("/readyz").body.find("connection to server"), std::string::npos)
-      << "the newest reason: " << service.Get("/readyz").body;
+      << "it must show the newest reason: " << service.Get("/readyz").body;
   EXPECT_EQ(Count(service.log(), "the database cannot be used"), 0) << service.log();
 }
 
-// Sent or not: what the claim itself ends is told like the rest.
+// The connection works, so no other line reports the failure.
+TEST_F(Manners, ReportsOncePerReasonThatAChoreFails) {
+  platform_.Query("ALTER FUNCTION webhook_release_analysed(bigint) RENAME TO webhook_released");
+  Service service(Run());
+  ASSERT_TRUE(
+      service.WaitForLog("a chore failed and is tried again chore=\"make calls due whose analysis came\""));
+  const SteadyTime limit = Steady::now() + 20s;
+  const std::string series = R"(postcall_database_errors_total{operation="sweep"})";
+  while (service.Metric(series).value_or(0) < 3 && Steady::now() < limit) {
+  }
+  ASSERT_GE(service.Metric(series), 3.0);
+  EXPECT_EQ(Count(service.log(), "a chore failed"), 1) << service.log();
+}
+
+// A call that ends in the claim itself, without a POST, is logged like the others.
 TEST_F(Manners, LogsEachCallThatWasNotDelivered) {
   endpoint_.On("/refusal", Respond(500));
   platform_.AddAgent("refusing", endpoint_.Url("/refusal"));
@@ -263,6 +273,7 @@ TEST_F(Manners, LogsEachCallThatWasNotDelivered) {
                 platform_.Value("SELECT coalesce(" + std::string(field == "agent" ? "agent_id" : field) +
                                 ", '') FROM webhook_deliveries WHERE call_id = '" + call + "'"));
     }
+    EXPECT_EQ(event.contains("status"), call == "refusing-1") << event << ": there was no answer";
   }
 }
 
@@ -280,9 +291,9 @@ TEST_F(Manners, WritesNoKeysOfTlsSessionsWhateverTheEnvironmentSays) {
   EXPECT_FALSE(std::filesystem::exists(keys));
 }
 
-// To sign a body takes as long as it is large, and takes it once a secret: here longer than the network's
-// timer could miss.
-TEST_F(Manners, ALargeSignedBodyMakesNobodyWait) {
+// Signing takes time in proportion to the size of the body, once per secret. Here it takes so long that the
+// network's timer would notice it.
+TEST_F(Manners, ALargeSignedBodyDelaysNoOtherDelivery) {
   std::string secrets;
   for (int secret = 0; secret < 16; ++secret) {
     secrets += std::string(secret == 0 ? "" : ", ") + R"("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")";

@@ -1,10 +1,11 @@
-// What name servers can do to a delivery, and that nobody but the owner of the name notices. Public addresses
-// are public ones here, played by endpoints in a network of the test's own.
+// Faults of name servers affect only deliveries to that name. The tests use real public addresses, which
+// endpoints in a network of the test's own have.
 #include <algorithm>
 #include <iostream>
 #include <thread>
 
 #include "tests/support/closed_ports.h"
+#include "tests/support/own_hosts.h"
 #include "tests/system/private_network_test.h"
 
 namespace postcall::test {
@@ -25,7 +26,7 @@ class Names : public PrivateNetworkTest {
   }
   void Script(const std::string& name, Kind kind) { Script(name, {NameAnswer::Of(kind)}); }
 
-  // One call of an agent whose webhook has that host; the agent is called as the host.
+  // Completes one call of an agent whose webhook has that host; the agent's id is the host.
   void Call(const std::string& host, std::uint16_t port, const std::string& call = "1") {
     if (platform_.Value("SELECT count(*) FROM agents WHERE id = '" + host + "'") == "0") {
       platform_.AddAgent(host, "http://" + host + ":" + std::to_string(port) + "/");
@@ -38,7 +39,7 @@ class Names : public PrivateNetworkTest {
                            "' ORDER BY finished_at DESC LIMIT 1");
   }
 
-  // From due to the POST's start, of the calls with that prefix.
+  // The time from due to the start of the POST, for calls with that prefix.
   double DispatchLatencyP99InMs(const std::string& prefix) {
     return std::stod(
         platform_.Value("SELECT 1000 * percentile_cont(0.99) WITHIN GROUP (ORDER BY"
@@ -47,11 +48,11 @@ class Names : public PrivateNetworkTest {
                         prefix + "')"));
   }
 
-  // Answers at every address there is, at one port.
+  // Answers at every address, at one port.
   HostileEndpoint everywhere_{{.address = "::"}};
 };
 
-TEST_F(Names, ThatCannotBeResolvedAreDnsErrorsWithinTheDeadline) {
+TEST_F(Names, ThatCannotBeResolvedCauseDnsErrorsWithinTheDeadline) {
   Script("silent.example", Kind::kSilence);
   Script("broken.example", Kind::kServerFailure);
   Script("refused.example", Kind::kRefused);
@@ -59,8 +60,8 @@ TEST_F(Names, ThatCannotBeResolvedAreDnsErrorsWithinTheDeadline) {
   Script("empty.example", {NameAnswer::NoData()});
   const std::vector<std::pair<std::string, std::string>> sentences = {
       {"silent.example", "The name servers did not answer."},
-      {"broken.example", "No name server could tell."},
-      {"refused.example", "No name server could tell."},
+      {"broken.example", "The name servers gave no usable answer."},
+      {"refused.example", "The name servers gave no usable answer."},
       {"garbled.example", ""},
       {"empty.example", "The host name has no address."},
       {"missing.example", "The host name does not exist."},
@@ -81,7 +82,7 @@ TEST_F(Names, ThatCannotBeResolvedAreDnsErrorsWithinTheDeadline) {
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_});
 }
 
-TEST_F(Names, OfPrivateAddressesAreBlockedAndNothingConnects) {
+TEST_F(Names, OfPrivateAddressesAreBlockedWithoutAConnection) {
   Script("private.example", {NameAnswer::Addresses({kPrivate})});
   Script("private-six.example", {NameAnswer::Addresses({"fd00::1"})});
   Script("partly.example", {NameAnswer::Addresses({kPublic, kPrivate})});
@@ -124,7 +125,7 @@ TEST_F(Names, ThatBecomePrivateAreBlockedFromThenOn) {
 TEST_F(Names, WithADeadAndThenAGoodAddressAreDelivered) {
   const FullBacklog deaf(kOtherPublic);
   const HostileEndpoint behind_deaf({.address = kPublic, .port = deaf.port()});
-  const HostileEndpoint behind_dead({.address = kPublic});  // at other addresses nobody listens there
+  const HostileEndpoint behind_dead({.address = kPublic});  // its port is closed at other addresses
   Script("dead.example", {NameAnswer::Addresses({kOtherPublic, kPublic})});
   Script("deaf.example", {NameAnswer::Addresses({kOtherPublic, kPublic})});
   const Service service(RunWithNames());
@@ -135,7 +136,7 @@ TEST_F(Names, WithADeadAndThenAGoodAddressAreDelivered) {
     EXPECT_EQ(Of(host, "outcome || ' ' || host(remote_address)"), std::string("delivered ") + kPublic)
         << host << ": " << Of(host, "error");
   }
-  // A refusal yields at once, silence after two seconds.
+  // After a refusal the next address is tried at once, after silence in two seconds.
   EXPECT_EQ(Of("dead.example", "total_ms < 2000"), "t") << Of("dead.example", "total_ms");
   EXPECT_EQ(Of("deaf.example", "total_ms BETWEEN 2000 AND 4000"), "t") << Of("deaf.example", "total_ms");
   ExpectTheOracleIsContent({}, {&service}, {&behind_deaf, &behind_dead});
@@ -150,8 +151,41 @@ TEST_F(Names, OfIpv6OnlyAreDelivered) {
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_});
 }
 
-// So many that the answer comes by TCP; that is one more connection, to the name server.
-TEST_F(Names, WithThreeHundredAddressesAreJudgedByAllAndTriedToTheLast) {
+// This is so whether DNS has other addresses for them, private ones, or does not answer.
+TEST_F(Names, InTheHostsFileAreAnsweredByThatFileAlone) {
+  constexpr char kSix[] = "2606:2800:220:1::1";
+  const OwnHosts hosts(std::string(kSix) + " six.example\n" + kPublic + " Silent.Example refusing.example\n" +
+                       kPublic + " dns-private.example\n" + kPublic + " pinned-private.example\n" + kPrivate +
+                       " pinned-private.example\n");
+  const HostileEndpoint at_six_only({.address = kSix});
+  Script("six.example", {NameAnswer::Addresses({kPublic})});
+  Script("silent.example", Kind::kSilence);
+  Script("refusing.example", {NameAnswer::Addresses({kSix})});
+  Script("dns-private.example", {NameAnswer::Addresses({"fd00::1"})});
+  Script("pinned-private.example", {NameAnswer::Addresses({kPublic})});
+  ServiceOptions options = RunWithNames();
+  options.hosts = hosts.path();
+  const Service service(options);
+  Call("six.example", everywhere_.port());
+  Call("silent.example", everywhere_.port());
+  Call("refusing.example", at_six_only.port());
+  Call("dns-private.example", everywhere_.port());
+  Call("pinned-private.example", everywhere_.port());
+  ASSERT_TRUE(platform_.WaitUntilSettled(30s));
+  const std::string what = "outcome || ' ' || coalesce(host(remote_address), '-')";
+  EXPECT_EQ(Of("six.example", what), std::string("delivered ") + kSix);
+  EXPECT_EQ(Of("silent.example", what), std::string("delivered ") + kPublic);
+  EXPECT_EQ(Of("silent.example", "total_ms < 1000"), "t") << Of("silent.example", "total_ms");
+  EXPECT_EQ(Of("refusing.example", "outcome"), "connect_error");
+  EXPECT_EQ(at_six_only.ledger().ConnectionCount(), 0U);
+  EXPECT_EQ(Of("dns-private.example", what), std::string("delivered ") + kPublic);
+  EXPECT_EQ(Of("pinned-private.example", "outcome"), "blocked");
+  EXPECT_TRUE(names_->server().Queries().empty()) << "the dispatcher asked DNS";
+  ExpectTheOracleIsContent({}, {&service}, {&everywhere_, &at_six_only});
+}
+
+// With so many addresses the answer comes by TCP, which is one more connection, to the name server.
+TEST_F(Names, WithThreeHundredAddressesAreCheckedAtEachAndTriedToTheLast) {
   std::vector<std::string> addresses;
   for (int i = 0; i < 300; ++i) {
     addresses.push_back("93.184." + std::to_string(100 + i / 100) + "." + std::to_string(1 + i % 100));
@@ -181,10 +215,10 @@ TEST_F(Names, WithThreeHundredAddressesAreJudgedByAllAndTriedToTheLast) {
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_, &at_the_last});
 }
 
-TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
+TEST_F(Names, ThatNeverAnswerDelayNoOther) {
   constexpr int kGoodAgents = 20;
-  constexpr int kGroups = 20;  // of 50 agents each, whose names never answer
-  constexpr int kTicks = 60;   // of a tenth of a second
+  constexpr int kGroups = 20;  // each of 50 agents, whose names are never answered
+  constexpr int kTicks = 60;   // each of 100 ms
   for (int agent = 1; agent <= kGoodAgents; ++agent) {
     const std::string host = "good-" + std::to_string(agent) + ".example";
     Script(host, {NameAnswer::Addresses({"93.184.217." + std::to_string(agent)}, 1)});
@@ -203,9 +237,9 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   const Service service(RunWithNames());
   ASSERT_TRUE(service.WaitUntilReady());
 
-  // Offered by the clock: 400 good calls a second, and in the second round beside them a call every two
-  // seconds of each of the 1,000. Twice as many would be 2,000 in flight, and so all slots, before the first
-  // of them is a second old and its agent known to be slow.
+  // The clock sets the rate: 400 good calls per second, and in the second round also one call every two
+  // seconds for each of the 1,000 silent names. At twice that rate 2,000 would be in flight, which is all
+  // slots, before the first of them has taken a second and its agent counts as slow.
   const auto offer = [&](const std::string& prefix, bool with_silent) {
     const SteadyTime start = Steady::now();
     for (int tick = 0; tick < kTicks; ++tick) {
@@ -226,22 +260,23 @@ TEST_F(Names, ThatNeverAnswerDelayNobodyElse) {
   EXPECT_GE(std::stoi(platform_.Value("SELECT count(DISTINCT agent_id) FROM webhook_deliveries"
                                       " WHERE outcome IN ('in_flight', 'dns_error')")),
             1000)
-      << "or the names were not silent at the same time";
-  for (const std::string& agent : silent) Script(agent + ".example", Kind::kNoSuchName);  // enough of it
+      << "the names were not silent at the same time";
+  for (const std::string& agent : silent) Script(agent + ".example", Kind::kNoSuchName);  // ends the silence
   EXPECT_TRUE(platform_.WaitUntilSettled(60s));
   offer("after-", false);
 
-  // What else the machine has to do comes and goes, so normal is the worse of two.
+  // The other load of the machine varies, so the normal latency is the larger of two measurements.
   const double normal = std::max(DispatchLatencyP99InMs("before-"), DispatchLatencyP99InMs("after-"));
   const double beside = DispatchLatencyP99InMs("beside-");
   std::cout << "p99 of dispatch latency: " << normal << " ms, beside silent names " << beside << " ms\n";
-  // The floor: an idle dispatcher looks every 100 ms, and two shared processors also carry this test, the
-  // name server and PostgreSQL, whose 500 more rows a second are no doing of the names.
+  // The minimum: an idle dispatcher polls every 100 ms. The two shared CPUs also run this test, the name
+  // server and PostgreSQL, and the names do not cause the cost of its 500 more rows per second.
   constexpr double kNoiseInMs = 100;
   EXPECT_LE(beside, std::max(2 * normal, normal + kNoiseInMs)) << "normal is " << normal << " ms";
   EXPECT_EQ(platform_.Value("SELECT string_agg(DISTINCT outcome, ' ') FROM webhook_deliveries"
                             " WHERE starts_with(agent_id, 'silent-')"),
             "dns_error");
+  EXPECT_EQ(service.log().find("the network is down"), std::string::npos);
   ExpectTheOracleIsContent({}, {&service}, {&everywhere_});
 }
 

@@ -1,6 +1,10 @@
-// That an option reaches what it is about. What each takes, and from where, is in tests/unit/cli; those that
-// other tests could not do without (--egress-allow, --ca-file, --max-in-flight and the like) are not here.
+// Each option reaches the part of the program that it is for. The values and sources of each option are
+// tested in tests/unit/cli; options that other tests need anyway (--egress-allow, --ca-file, --max-in-flight
+// and the like) are not tested here.
+#include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/system/system_test.h"
 
@@ -11,30 +15,102 @@ using namespace std::chrono_literals;
 
 class Options : public SystemTest {
  protected:
-  // One call to that path, by a service with these options, until it is over.
+  // Sends one call to that path with a service that has these options, and waits until it is over.
   void Deliver(const std::vector<std::string>& options, const std::string& path = "/hook") {
     platform_.AddAgent("agent", endpoint_.Url(path));
     platform_.CompleteCalls("agent", "call-", 1);
     const Service service(Run(options));
     ASSERT_TRUE(platform_.WaitUntilSettled()) << service.log();
   }
+  static std::vector<nlohmann::json> Events(const Service& service, const std::string& event) {
+    std::vector<nlohmann::json> events;
+    std::istringstream lines(service.log());
+    for (std::string line; std::getline(lines, line);) {
+      const auto parsed = nlohmann::json::parse(line);
+      if (parsed.at("event") == event) events.push_back(parsed);
+    }
+    return events;
+  }
   std::string Delivery(const std::string& column) {
     return platform_.Value("SELECT " + column + " FROM webhook_deliveries");
   }
 };
 
-TEST_F(Options, EgressDenyBeatsWhatIsAllowed) {
+// Without this line an operator must look up the process's environment and the server's version.
+TEST_F(Options, AreLoggedInOneLineAtTheStartWithTheirEffectiveValues) {
+  const std::string name = platform_.Value("SELECT current_database()");
+  const std::string place = "127.0.0.1:" + std::to_string(SharedPostgres().port()) + "/" + name;
+  ServiceOptions options =
+      Run({"--log-format", "json", "--max-in-flight", "1000", "--network-threads", "2", "--egress-allow",
+           "10.0.0.0/8", "--egress-deny", "10.1.0.0/16", "--ledger-days", "500", "--database-url",
+           "postgresql://postgres:hunter2@" + place});
+  options.descriptor_limit = 300;
+  Service service(options);
+  ASSERT_TRUE(service.WaitUntilReady());
+  service.Signal(SIGTERM);
+  ASSERT_EQ(service.Wait(11s), 0);
+  EXPECT_THAT(service.log(), ::testing::Not(::testing::HasSubstr("hunter2")));
+  const std::string server =
+      "PostgreSQL " + platform_.Value("SELECT split_part(current_setting('server_version'), ' ', 1)");
+  const std::vector<nlohmann::json> started = Events(service, "started");
+  ASSERT_EQ(started.size(), 1U) << service.log();
+  const nlohmann::json& line = started[0];
+  EXPECT_EQ(line["version"], POSTCALL_VERSION);
+  EXPECT_EQ(line["instance"], "under-test");
+  EXPECT_EQ(line["database"], place);
+  EXPECT_EQ(line["server"], server);
+  EXPECT_EQ(line["role"], "postgres");
+  EXPECT_THAT(line["admin"].get<std::string>(), ::testing::MatchesRegex("127\\.0\\.0\\.1:[1-9][0-9]+"));
+  EXPECT_LT(line["max_in_flight"], 1000) << "the limit of open files lowers it";
+  EXPECT_EQ(line["max_in_flight_per_agent"], 50);
+  EXPECT_EQ(line["max_in_flight_per_endpoint"], 200);
+  EXPECT_EQ(line["slow_share"], 0.25);
+  EXPECT_EQ(line["max_body_memory"], 512 << 20);
+  EXPECT_EQ(line["network_threads"], 2);
+  EXPECT_EQ(line["egress_allow"], "127.0.0.0/8,10.0.0.0/8");
+  EXPECT_EQ(line["egress_deny"], "10.1.0.0/16");
+  EXPECT_EQ(line["ca_file"], "/etc/ssl/certs/ca-certificates.crt");
+  EXPECT_EQ(line["retention_days"], 30);
+  EXPECT_EQ(line["ledger_days"], 500);
+  const std::vector<nlohmann::json> connected = Events(service, "connected to the database");
+  ASSERT_EQ(connected.size(), 1U) << service.log();
+  EXPECT_EQ(connected[0]["database"], place);
+  EXPECT_EQ(connected[0]["server"], server);
+  EXPECT_EQ(connected[0]["role"], "postgres");
+}
+
+TEST_F(Options, AreLoggedAtTheStartEvenWithoutADatabaseAndTheServerOnceItIsReached) {
+  const std::string nowhere = SharedPostgres().TcpUrl("not_yet_there");
+  Service service(Run({"--log-format", "json", "--database-url", nowhere}));
+  ASSERT_TRUE(service.WaitForLog("the database is away"));
+  const std::vector<nlohmann::json> started = Events(service, "started");
+  ASSERT_EQ(started.size(), 1U) << service.log();
+  EXPECT_EQ(started[0]["database"],
+            "127.0.0.1:" + std::to_string(SharedPostgres().port()) + "/not_yet_there");
+  EXPECT_EQ(started[0]["server"], "not reached yet");
+  EXPECT_FALSE(started[0].contains("role"));
+  const std::string made =
+      Platform(SharedPostgres().CreateMigratedDatabase()).Value("SELECT current_database()");
+  SharedPostgres().Execute("ALTER DATABASE " + made + " RENAME TO not_yet_there");
+  ASSERT_TRUE(service.WaitForLog("connected to the database"));
+  const std::vector<nlohmann::json> connected = Events(service, "connected to the database");
+  ASSERT_EQ(connected.size(), 1U) << service.log();
+  EXPECT_THAT(connected[0]["server"].get<std::string>(), ::testing::StartsWith("PostgreSQL "));
+  EXPECT_EQ(connected[0]["role"], "postgres");
+}
+
+TEST_F(Options, EgressDenyOverridesEgressAllow) {
   Deliver({"--egress-deny", "127.0.0.0/16"});
   EXPECT_EQ(Delivery("outcome"), "blocked");
   EXPECT_EQ(endpoint_.ledger().ConnectionCount(), 0U);
 }
 
-TEST_F(Options, ResponseBodyBytesOfNoneKeepNothing) {
+TEST_F(Options, ResponseBodyBytesOfZeroKeepNothing) {
   endpoint_.Otherwise(Respond(500, "what the customer said"));
   Deliver({"--response-body-bytes", "0"});
   EXPECT_EQ(Delivery("outcome"), "rejected");
   EXPECT_EQ(Delivery("response_body IS NULL"), "t") << Delivery("response_body");
-  EXPECT_EQ(Delivery("response_bytes"), "22") << "read all the same";
+  EXPECT_EQ(Delivery("response_bytes"), "22") << "the body is read but not kept";
 }
 
 TEST_F(Options, TimeoutMsIsTheLimitOfADelivery) {
@@ -44,7 +120,7 @@ TEST_F(Options, TimeoutMsIsTheLimitOfADelivery) {
   EXPECT_EQ(Delivery("total_ms BETWEEN 500 AND 750"), "t") << Delivery("total_ms");
 }
 
-TEST_F(Options, NetworkThreadsAreSoMany) {
+TEST_F(Options, NetworkThreadsSetTheNumberOfThreads) {
   const auto threads_of = [](const Service& service) {
     const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(service.pid()) + "/task");
     return std::distance(begin(tasks), end(tasks));
@@ -56,7 +132,7 @@ TEST_F(Options, NetworkThreadsAreSoMany) {
   EXPECT_EQ(threads_of(two), threads_of(one) + 1);
 }
 
-TEST_F(Options, MaxBodyMemoryIsHeldAtOnceAndTheOthersWait) {
+TEST_F(Options, MaxBodyMemoryLimitsTheBodiesAndOtherCallsWait) {
   endpoint_.Otherwise(Wait(500ms) + Respond(200));
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
   platform_.Query(
@@ -74,7 +150,7 @@ TEST_F(Options, MaxBodyMemoryIsHeldAtOnceAndTheOthersWait) {
   }
 }
 
-TEST_F(Options, RetentionDaysAreKept) {
+TEST_F(Options, RetentionDaysSayWhichPartitionsAreDropped) {
   const auto partition = [](int days_ago) {
     return "(SELECT name FROM webhook_partitions WHERE day = (now() AT TIME ZONE 'UTC')::date - " +
            std::to_string(days_ago) + ")";
@@ -91,6 +167,15 @@ TEST_F(Options, RetentionDaysAreKept) {
   const Service service(Run({"--retention-days", "5"}));
   EXPECT_TRUE(platform_.WaitForValue("SELECT " + partition(6) + " IS NULL", "t")) << service.log();
   EXPECT_EQ(platform_.Value("SELECT " + partition(3) + " IS NOT NULL"), "t");
+}
+
+TEST_F(Options, LedgerDaysSayWhichDecisionsAreDeleted) {
+  platform_.Query(
+      "INSERT INTO webhook_declined VALUES ('old', 'no_url', now() - interval '33 days'),"
+      " ('young', 'no_url', now() - interval '31 days')");
+  const Service service(Run({"--ledger-days", "32"}));
+  EXPECT_TRUE(platform_.WaitForValue("SELECT string_agg(call_id, ' ') FROM webhook_declined", "young"))
+      << service.log();
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The judge of the system tests, judged: each rule, broken once, is seen.
+// Tests of the system tests' oracle: it notices when any of its rules is broken.
 #include "tests/support/oracle.h"
 
 #include "tests/system/system_test.h"
@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 
 class OracleOfTheTests : public SystemTest {
  protected:
-  // An enqueued call without its outbox row: what is to be said of it, the test writes itself.
+  // Adds an enqueued call without a row in the outbox; the test writes the rows of the log itself.
   void Enqueue(const std::string& call) {
     platform_.Query("INSERT INTO webhook_enqueued VALUES ('" + call + "', 'agent', now())");
   }
@@ -43,7 +43,7 @@ class OracleOfTheTests : public SystemTest {
   RequestLedger ledger_;
 };
 
-TEST_F(OracleOfTheTests, IsContentWithWhatIsRight) {
+TEST_F(OracleOfTheTests, FindsNothingWhenAllIsRight) {
   Enqueue("good");
   Log("good", "delivered", "response_complete");
   Request("good", "200", 200);
@@ -62,7 +62,7 @@ TEST_F(OracleOfTheTests, SeesARequestSentTwice) {
 
 TEST_F(OracleOfTheTests, SeesACallThatIsLost) {
   Enqueue("call");
-  EXPECT_THAT(Violations(), Contains(HasSubstr("has not one row: call")));
+  EXPECT_THAT(Violations(), Contains(HasSubstr("does not have exactly one row: call")));
   EXPECT_THAT(Violations(), Contains(HasSubstr("1 unaccounted")));
 }
 
@@ -70,23 +70,23 @@ TEST_F(OracleOfTheTests, SeesTwoRowsOfOneCall) {
   Enqueue("call");
   Log("call", "connect_error", "nothing");
   Log("call", "connect_error", "nothing");
-  EXPECT_THAT(Violations(), Contains(HasSubstr("has not one row: call")));
+  EXPECT_THAT(Violations(), Contains(HasSubstr("does not have exactly one row: call")));
 }
 
-TEST_F(OracleOfTheTests, SeesWhatIsStillInFlight) {
+TEST_F(OracleOfTheTests, SeesACallThatIsStillInFlight) {
   Enqueue("call");
   Log("call", "in_flight", "");
   EXPECT_THAT(Violations(), Contains(HasSubstr("still in flight: call")));
 }
 
-TEST_F(OracleOfTheTests, SeesADeliveryThatNobodyAnswered) {
+TEST_F(OracleOfTheTests, SeesADeliveryThatNoEndpointAnsweredWith2xx) {
   Enqueue("call");
   Log("call", "delivered", "response_complete");
   Request("call", "500", 500);
   EXPECT_THAT(Violations(), Contains(HasSubstr("no endpoint answered 2xx: call")));
 }
 
-TEST_F(OracleOfTheTests, SeesA2xxThatWasNotTakenAndKnowsItsExcuses) {
+TEST_F(OracleOfTheTests, SeesA2xxThatIsNotInTheLogUnlessItIsExcused) {
   Enqueue("late");
   Log("late", "timeout", "request_sent");
   Request("late", "200", 200);
@@ -98,19 +98,19 @@ TEST_F(OracleOfTheTests, SeesA2xxThatWasNotTakenAndKnowsItsExcuses) {
   EXPECT_THAT(Violations({.killed = true, .stopped = true}), IsEmpty());
 }
 
-TEST_F(OracleOfTheTests, SeesARequestOfWhatIsSaidToHaveSentNothing) {
+TEST_F(OracleOfTheTests, SeesARequestOfARowThatSaysThatNothingWasSent) {
   Enqueue("call");
   Log("call", "connect_error", "connected");
   Request("call", "hang", std::nullopt);
-  EXPECT_THAT(Violations(), Contains(HasSubstr("reached no further than 'connected': call")));
+  EXPECT_THAT(Violations(), Contains(HasSubstr("the row's reached is 'connected': call")));
 }
 
-TEST_F(OracleOfTheTests, SeesWhatWasSentAndIsNotInTheLog) {
+TEST_F(OracleOfTheTests, SeesARequestThatIsNotInTheLog) {
   Request("stray", "200", 200);
-  EXPECT_THAT(Violations(), Contains(HasSubstr("sent and not in the log: stray")));
+  EXPECT_THAT(Violations(), Contains(HasSubstr("sent, but not in the log: stray")));
 }
 
-TEST_F(OracleOfTheTests, SeesMetricsThatDoNotAddUpToTheLog) {
+TEST_F(OracleOfTheTests, SeesMetricsThatDifferFromTheLog) {
   platform_.AddAgent("agent", endpoint_.Url());
   const Service service(Run());
   platform_.CompleteCalls("agent", "call-", 3);

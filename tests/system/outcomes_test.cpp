@@ -1,5 +1,4 @@
-// Every outcome and every `reached` of the log, provoked for real against the real binary with its shipped
-// limits.
+// The tests cause every outcome and every `reached` of the log in the real binary, with its default limits.
 #include <map>
 
 #include "tests/support/certificates.h"
@@ -29,7 +28,7 @@ class Outcomes : public SystemTest {
     return options;
   }
 
-  // One agent and one call each; every row must say what is expected.
+  // Completes one call of one agent for each scenario, and expects what the scenario says in every row.
   void Check(const std::map<std::string, Expected>& scenarios) {
     for (const auto& [name, expected] : scenarios) {
       platform_.AddAgent(name, expected.url, expected.more_settings);
@@ -73,7 +72,7 @@ TEST_F(Outcomes, FollowTheSystemsNameServersWhenTheyChange) {
   EXPECT_EQ(platform_.Outcomes()["delivered"], 1);
 }
 
-TEST_F(Outcomes, AreWhatTheEndpointDid) {
+TEST_F(Outcomes, SayWhatTheEndpointDid) {
   endpoint_.On("/ok", Respond(200, "fine"));
   endpoint_.On("/no-content", Send("HTTP/1.1 204 No Content\r\n\r\n"));
   endpoint_.On("/fail", Respond(500, "oops"));
@@ -139,9 +138,10 @@ TEST_F(Outcomes, AreWhatTheEndpointDid) {
       {"mapped-literal", {"http://[::ffff:10.0.0.1]/", "blocked", "nothing"}},
       {"private-name", {"http://private.example/", "blocked", "nothing"}},
       {"partly-private-name", {"http://mixed.example/", "blocked", "nothing"}},
-      {"no-url", {"nonsense", "invalid_url", "nothing"}},
-      {"bad-secret", {endpoint_.Url("/ok"), "invalid_url", "nothing", "", R"("secret": "not base64!")"}},
-      {"bad-header", {endpoint_.Url("/ok"), "invalid_url", "nothing", "", R"("headers": {"Host": "x"})"}},
+      {"no-url", {"nonsense", "invalid_settings", "nothing"}},
+      {"bad-secret", {endpoint_.Url("/ok"), "invalid_settings", "nothing", "", R"("secret": "not base64!")"}},
+      {"bad-header",
+       {endpoint_.Url("/ok"), "invalid_settings", "nothing", "", R"("headers": {"Host": "x"})"}},
   });
 
   EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'timeout'"
@@ -157,7 +157,7 @@ TEST_F(Outcomes, AreWhatTheEndpointDid) {
   EXPECT_EQ(service.Metric("postcall_deliveries_total{cause=\"completion\",outcome=\"blocked\"}"), 4.0);
 }
 
-TEST_F(Outcomes, AreSkippedWhenWhatWasEnqueuedIsRemoved) {
+TEST_F(Outcomes, AreSkippedWhenTheUrlOrAgentOrCallIsRemovedAfterEnqueueing) {
   platform_.AddAgent("gone-url", endpoint_.Url("/ok"));
   platform_.AddAgent("gone-call", endpoint_.Url("/ok"));
   platform_.AddAgent("gone-agent", endpoint_.Url("/ok"));

@@ -1,4 +1,4 @@
-// A platform with tables of its own: two views and two functions are all that the dispatcher knows of it.
+// A platform with tables of its own: the dispatcher uses only two views and two functions.
 #include <map>
 
 #include "tests/system/system_test.h"
@@ -57,11 +57,10 @@ TEST_F(OwnTables, AreServedByTwoViewsAndTwoFunctions) {
   own.Query("SELECT webhook_enqueue('no such call')");
   own.Query("BEGIN; SELECT webhook_enqueue('3'); ROLLBACK");
   own.Query(
-      "BEGIN; SET LOCAL postcall.analysis_wait = '1 hour';"
+      "BEGIN; SET LOCAL postcall.wait_for = 'analysis'; SET LOCAL postcall.wait_at_most = '1 hour';"
       " INSERT INTO sessions SELECT 4, bot, NULL, NULL, NULL, true FROM bots; SELECT webhook_enqueue('4'); "
       "COMMIT");
-  own.Query(
-      "BEGIN; UPDATE sessions SET notes = 'late' WHERE sid = 4; SELECT webhook_analysis_ready('4'); COMMIT");
+  own.Query("BEGIN; UPDATE sessions SET notes = 'late' WHERE sid = 4; SELECT webhook_ready('4'); COMMIT");
   const Oracle oracle(url_, {&endpoint_.ledger()});
   EXPECT_TRUE(oracle.WaitUntilSettled());
   EXPECT_THAT(oracle.Violations({}, {&own_service}), ::testing::IsEmpty());

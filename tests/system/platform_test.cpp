@@ -1,7 +1,10 @@
-// All the ways in which a platform completes calls, changes its mind, and writes the analysis: what the
-// endpoint gets is what was written, once, and nothing the platform does fails because of us.
+// A platform completes calls, changes them and writes the analysis in every way. The endpoint gets what was
+// written, once, and no statement of the platform fails because of us.
+#include <atomic>
 #include <map>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "tests/system/system_test.h"
 
@@ -18,7 +21,7 @@ class PlatformTest : public SystemTest {
     ASSERT_TRUE(service_.WaitUntilReady());
   }
 
-  // What the endpoint got, by call.
+  // The bodies that the endpoint received, by call.
   std::map<std::string, std::string> Bodies(const HostileEndpoint& endpoint) const {
     std::map<std::string, std::string> bodies;
     for (const RequestEntry& request : endpoint.ledger().Requests()) bodies[request.call_id] = request.body;
@@ -34,7 +37,8 @@ class PlatformTest : public SystemTest {
     return R"({"callId":")" + call + R"(","callerDetails":{},"callAnalysis":{)" + analysis + "}}";
   }
 
-  // By a role that may do nothing with our tables. Roles belong to the whole server.
+  // The URL for a new role that has `rights` and no rights on our tables. Roles belong to the whole server,
+  // so each has a number.
   std::string UrlOfRole(const std::string& rights) {
     static int number = 0;
     const std::string role = "platform_" + std::to_string(++number);
@@ -103,16 +107,16 @@ TEST_F(PlatformTest, EveryColumnArrivesAsItWasWritten) {
 TEST_F(PlatformTest, ACallIsSentOnceHoweverOftenItIsCompleted) {
   platform_.Query(
       "INSERT INTO calls (id, agent_id, status) VALUES ('flips', 'agent', 'completed'),"
-      " ('anew', 'agent', 'completed')");
+      " ('again', 'agent', 'completed')");
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(2));
   for (int i = 0; i < 3; ++i) {
     platform_.Query("UPDATE calls SET status = 'in_progress' WHERE id = 'flips'");
     platform_.Query("UPDATE calls SET status = 'completed' WHERE id = 'flips'");
     platform_.Query("UPDATE calls SET status = 'completed', completed_at = now()");
-    platform_.Query("DELETE FROM calls WHERE id = 'anew'");
-    platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('anew', 'agent', 'completed')");
+    platform_.Query("DELETE FROM calls WHERE id = 'again'");
+    platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('again', 'agent', 'completed')");
   }
-  // In one transaction, so that no dispatcher could see what was between.
+  // All in one transaction, so that no dispatcher can see the states in between.
   platform_.Query(
       "BEGIN; INSERT INTO calls (id, agent_id, status) VALUES ('at-once', 'agent', 'completed');"
       " UPDATE calls SET status = 'in_progress' WHERE id = 'at-once';"
@@ -121,11 +125,11 @@ TEST_F(PlatformTest, ACallIsSentOnceHoweverOftenItIsCompleted) {
       " INSERT INTO calls (id, agent_id, status) VALUES ('at-once', 'agent', 'completed'); COMMIT");
   platform_.CompleteCalls("agent", "last-", 1);
   ExpectTheOracleIsContent({}, {&service_});
-  EXPECT_THAT(Calls(endpoint_), UnorderedElementsAre("flips", "anew", "at-once", "last-1"));
+  EXPECT_THAT(Calls(endpoint_), UnorderedElementsAre("flips", "again", "at-once", "last-1"));
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 4U);
 }
 
-// The calls wait for an analysis, so that all this is surely committed before they are claimed.
+// The calls wait for an analysis, so that all changes are committed before the claim.
 TEST_F(PlatformTest, WhatChangesBeforeTheClaimCounts) {
   HostileEndpoint other;
   for (const std::string agent :
@@ -134,7 +138,7 @@ TEST_F(PlatformTest, WhatChangesBeforeTheClaimCounts) {
   }
   platform_.Query("INSERT INTO agents (id) VALUES ('url-added')");
   platform_.Query(
-      "BEGIN; SET LOCAL postcall.analysis_wait = '1 hour';"
+      "BEGIN; SET LOCAL postcall.wait_for = 'analysis'; SET LOCAL postcall.wait_at_most = '1 hour';"
       " INSERT INTO calls (id, agent_id, status) SELECT id, id, 'completed' FROM agents; COMMIT");
   platform_.Query("DELETE FROM calls WHERE id IN ('call-deleted', 'agent-deleted')");
   platform_.Query("DELETE FROM agents WHERE id = 'agent-deleted'");
@@ -143,7 +147,7 @@ TEST_F(PlatformTest, WhatChangesBeforeTheClaimCounts) {
   platform_.Query("UPDATE agents SET settings = '{}' WHERE id = 'url-removed'");
   platform_.Query(
       R"(UPDATE agents SET settings = '{"webhooks": {"postCall": ""}}' WHERE id = 'url-emptied')");
-  // Decided for good when it was completed.
+  // This was decided when the call was completed, and is final.
   platform_.Query(
       "UPDATE agents SET settings = jsonb_build_object('webhooks', jsonb_build_object('postCall', '" +
       endpoint_.Url("/added") + "')) WHERE id = 'url-added'");
@@ -160,7 +164,7 @@ TEST_F(PlatformTest, WhatChangesBeforeTheClaimCounts) {
   EXPECT_EQ(platform_.Value("SELECT reason FROM webhook_declined"), "no_url");
 }
 
-TEST_F(PlatformTest, AnImportSendsNothingThenAndLater) {
+TEST_F(PlatformTest, AnImportSendsNothingThenOrLater) {
   platform_.Query(
       "BEGIN; SET LOCAL postcall.enqueue = 'off';"
       " INSERT INTO calls (id, agent_id, status) VALUES ('old-1', 'agent', 'completed'),"
@@ -192,7 +196,7 @@ TEST_F(PlatformTest, ARoleWithoutAnyRightsOnOurTablesCompletesCalls) {
   platform_.Query("DROP ROLE platform_rights");
 }
 
-// The trigger cannot read the call then; the platform's transaction goes on.
+// The trigger cannot read the agent's settings then, but the platform's transaction succeeds.
 TEST_F(PlatformTest, CallsCompletedWhileATableIsLockedArrive) {
   platform_.AddAgent("quiet", endpoint_.Url("/quiet"));
   platform_.Query(
@@ -203,11 +207,11 @@ TEST_F(PlatformTest, CallsCompletedWhileATableIsLockedArrive) {
   {
     pqxx::connection connection(database_url_);
     pqxx::work locking(connection);
-    locking.exec("LOCK TABLE call_analysis IN ACCESS EXCLUSIVE MODE");
+    locking.exec("LOCK TABLE agents, call_analysis IN ACCESS EXCLUSIVE MODE");
     platform_.Query(
         "BEGIN; SET LOCAL lock_timeout = '50ms'; UPDATE calls SET status = 'completed' WHERE id <> 'after';"
         " COMMIT");
-    EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox WHERE agent_id = ''"), "3");
+    EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox"), "3");
     locking.exec("DELETE FROM calls WHERE id = 'gone'");
     locking.commit();
   }
@@ -217,18 +221,48 @@ TEST_F(PlatformTest, CallsCompletedWhileATableIsLockedArrive) {
   EXPECT_EQ(
       platform_.Value("SELECT string_agg(call_id || ' ' || agent_id || ': ' || error, ' ' ORDER BY call_id)"
                       " FROM webhook_deliveries WHERE outcome = 'skipped'"),
-      "gone : The call was removed after it was enqueued."
+      "gone agent: The call was removed after it was enqueued."
       " quiet quiet: The agent's webhook URL was removed after the call was enqueued.");
 }
 
-// --- postcall.analysis_wait
+// Half of the agents have no URL. Every transaction is SERIALIZABLE, and none is repeated.
+TEST_F(PlatformTest, CallsCompletedInSerializableTransactionsArriveAndNoneOfThemFails) {
+  platform_.Query("INSERT INTO agents (id) VALUES ('mute')");
+  constexpr int kPlatforms = 8;
+  constexpr int kCalls = 100;
+  std::atomic<int> failures = 0;
+  std::vector<std::thread> platforms;
+  for (int n = 0; n < kPlatforms; ++n) {
+    platforms.emplace_back([&, n] {
+      pqxx::connection connection(database_url_);
+      for (int call = 0; call < kCalls; ++call) {
+        try {
+          pqxx::transaction<pqxx::serializable> work(connection);
+          work.exec("INSERT INTO calls (id, agent_id, status) VALUES ('" + std::to_string(call) + "-" +
+                    std::to_string(n) + "', '" + (call % 2 == 0 ? "agent" : "mute") + "', 'completed')");
+          work.commit();
+        } catch (const pqxx::serialization_failure&) {
+          ++failures;
+        }
+      }
+    });
+  }
+  for (std::thread& platform : platforms) platform.join();
+  EXPECT_EQ(failures, 0);
+  ExpectTheOracleIsContent({}, {&service_});
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), std::size_t{kPlatforms * kCalls / 2});
+}
 
-class AnalysisWait : public PlatformTest {
+// --- postcall.wait_for
+
+class WaitForAnalysis : public PlatformTest {
  protected:
-  // A connection made from now on has it, as a platform's own have.
-  std::unique_ptr<Platform> WithWait(const std::string& wait) {
-    platform_.Query("ALTER DATABASE " + platform_.Value("SELECT current_database()") +
-                    " SET postcall.analysis_wait = '" + wait + "'");
+  // Every new connection has the setting, like the connections of a platform.
+  std::unique_ptr<Platform> WithWait(const std::string& at_most) {
+    const std::string set =
+        "ALTER DATABASE " + platform_.Value("SELECT current_database()") + " SET postcall.";
+    platform_.Query(set + "wait_for = 'analysis'");
+    platform_.Query(set + "wait_at_most = '" + at_most + "'");
     return std::make_unique<Platform>(database_url_);
   }
   static std::string Analysis(const std::string& call) {
@@ -236,7 +270,7 @@ class AnalysisWait : public PlatformTest {
   }
 };
 
-TEST_F(AnalysisWait, SendsAsSoonAsTheAnalysisIsCommittedWhenever) {
+TEST_F(WaitForAnalysis, SendsAsSoonAsTheAnalysisIsCommitted) {
   const auto platform = WithWait("1 hour");
   platform->Query(
       "INSERT INTO calls (id, agent_id, status) SELECT unnest(ARRAY['before', 'in-front', 'behind', 'after',"
@@ -247,13 +281,13 @@ TEST_F(AnalysisWait, SendsAsSoonAsTheAnalysisIsCommittedWhenever) {
   platform->Query("BEGIN; " + Analysis("in-front") + "; " + complete + "'in-front'; COMMIT");
   platform->Query("BEGIN; " + complete + "'behind'; " + Analysis("behind") + "; COMMIT");
   platform->Query(
-      "INSERT INTO call_analysis (call_id) VALUES ('updated')");  // a row without anything is none
+      "INSERT INTO call_analysis (call_id) VALUES ('updated')");  // a row without values is no analysis
   platform->Query(complete + "'after'");
   platform->Query(complete + "'updated'");
   EXPECT_EQ(platform->Value("SELECT count(*) FROM webhook_outbox WHERE awaits_analysis"), "2");
   platform->Query(Analysis("after"));
   platform->Query("UPDATE call_analysis SET summary = 'of updated' WHERE call_id = 'updated'");
-  // Side by side: neither sees the other's row, whichever is committed first.
+  // Two concurrent transactions: neither sees the other's row, whichever commits first.
   for (const bool analysis_first : {true, false}) {
     const std::string call = analysis_first ? "beside-1" : "beside-2";
     pqxx::connection one(database_url_);
@@ -271,7 +305,7 @@ TEST_F(AnalysisWait, SendsAsSoonAsTheAnalysisIsCommittedWhenever) {
   for (const auto& [call, body] : bodies) EXPECT_EQ(body, Payload(call, R"("summary":"of )" + call + "\""));
 }
 
-TEST_F(AnalysisWait, SendsWithoutWhenTheAnalysisNeverComes) {
+TEST_F(WaitForAnalysis, SendsWithoutAnalysisWhenThereIsNoneInTime) {
   const auto platform = WithWait("2s");
   platform->Query("INSERT INTO calls (id, agent_id, status) VALUES ('never', 'agent', 'completed')");
   ExpectTheOracleIsContent({}, {&service_});

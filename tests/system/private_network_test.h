@@ -1,6 +1,6 @@
-// System tests in a network of their own (tests/support/private_network.h), with a name server of their own:
-// the addresses of the internet are played by endpoints of the test, and what the binary does is read from
-// the kernel's counters.
+// For system tests in a network of their own (tests/support/private_network.h), with a name server of their
+// own. Endpoints of the test have addresses of the internet, and the kernel's counters show what the binary
+// does.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@ namespace postcall::test {
 
 class PrivateNetworkTest : public SystemTest {
  protected:
-  // Before the database's server is started, which is when the first of the tests is made.
+  // This must happen before the database's server is started, which is when the first test object is made.
   static void SetUpTestSuite() { no_network_ = PrivateNetwork::Enter(); }
 
   void SetUp() override {
@@ -30,6 +30,18 @@ class PrivateNetworkTest : public SystemTest {
     options.resolv_conf = names_->resolv_conf();
     return options;
   }
+
+  // From here on the test keeps count of what dispatchers requeue: only a requeue deletes a row of the log.
+  void CountRequeues() {
+    platform_.Query("CREATE TABLE requeued ()");
+    platform_.Query(
+        "CREATE FUNCTION count_requeue() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO requeued DEFAULT VALUES; RETURN NULL; END $$");
+    platform_.Query(
+        "CREATE TRIGGER count_requeue AFTER DELETE ON webhook_deliveries FOR EACH ROW"
+        " EXECUTE FUNCTION count_requeue()");
+  }
+  double Requeued() { return std::stod(platform_.Value("SELECT count(*) FROM requeued")); }
 
   std::optional<SystemNames> names_;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Does what the README, the runbook and the security page say: runs their blocks marked "tested in DATABASE", in order,
-# against a private PostgreSQL and an endpoint that stands in for hooks.example.com; then holds the README's tables
-# against the program.
+# Runs the blocks of the README, the runbook and the security page that are marked "tested in DATABASE", in order, with
+# a private PostgreSQL and an endpoint that replaces hooks.example.com. Then it compares the README's tables with the
+# program.
 #   readme_test.sh DISPATCHER SAMPLE_ENDPOINT
 set -euo pipefail
 
@@ -17,12 +17,12 @@ source "$root/deploy/private-postgres.sh"
 
 folder=
 processes=()
-dispatchers=() # of voice
+dispatchers=() # the processes on the database voice
 running=       # the log of the blocks that are being run
 # shellcheck disable=SC2317,SC2329  # called by a trap
 clean_up() {
   local process
-  if [[ -n $running ]]; then tail -n 20 -- "$running" >&3 || true; fi # a block failed, and its words are in there
+  if [[ -n $running ]]; then tail -n 20 -- "$running" >&3 || true; fi # a block failed, and its output is there
   for process in "${processes[@]}"; do
     kill -TERM "$process" 2>/dev/null || true
     wait "$process" 2>/dev/null || true
@@ -46,12 +46,12 @@ wait_until() {
   local what=$1 until=$((SECONDS + 30))
   shift
   until "$@"; do
-    ((SECONDS < until)) || fail "not in time: $what"
+    ((SECONDS < until)) || fail "did not happen in time: $what"
     sleep 0.1
   done
 }
 
-# ---- the commands of the pages, as their blocks find them
+# ---- the commands that the blocks of the pages call
 
 # shellcheck disable=SC2317,SC2329  # called by the blocks
 postcall-dispatcher() {
@@ -73,7 +73,8 @@ curl() { command curl --noproxy '*' --silent --show-error --fail "${@//9464/$adm
 # shellcheck disable=SC2317,SC2329  # called by the blocks
 run_sql() { psql --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$1"; }
 
-# Stops every dispatcher; what the restored database has besides is a call that was enqueued and not claimed.
+# `systemctl stop` stops every dispatcher. Then a call is completed, so that the restored database has one that was
+# enqueued and not claimed.
 # shellcheck disable=SC2317,SC2329  # called by the blocks
 systemctl() {
   if [[ $1 == start ]]; then
@@ -83,13 +84,13 @@ systemctl() {
   local process
   for process in "${dispatchers[@]}"; do
     kill -TERM "$process"
-    wait "$process" || fail 'a dispatcher did not stop in order'
+    wait "$process" || fail 'a dispatcher did not exit with 0'
   done
   dispatchers=()
   run_sql voice <<<"INSERT INTO calls (id, agent_id, status) VALUES ('call-2', 'agent-1', 'completed')"
 }
 
-# Shell blocks as they are, SQL blocks as the input of psql.
+# Prints shell blocks unchanged, and SQL blocks as input for psql.
 blocks() {
   awk '
     /^<!-- tested in [a-z]+ -->$/ { database = $4; next }
@@ -100,11 +101,11 @@ blocks() {
   ' "$1"
 }
 
-# run_blocks PAGE LEAST: of which there are more lines than that.
+# run_blocks PAGE LEAST: runs the blocks of a page, which must have more than LEAST lines.
 run_blocks() {
   local script=$folder/${1##*/}.sh
   blocks "$1" | sed "s#https://hooks\.example\.com#http://127.0.0.1:$(<"$folder/endpoint.port")#" >"$script"
-  (($(grep -c . "$script") > $2)) || fail "found hardly any block in $1"
+  (($(grep -c . "$script") > $2)) || fail "found too few blocks in $1"
   running=$script.log
   # shellcheck source=/dev/null
   source "$script" >"$running" 2>&1
@@ -132,22 +133,29 @@ wait_until '4711 of crm is delivered' delivered_once crm 4711
 run_blocks "$runbook" 60
 log_of_call_2() { value voice "SELECT cause, outcome FROM webhook_deliveries WHERE call_id = 'call-2' ORDER BY id"; }
 resent() { [[ $(log_of_call_2) == $'completion|unknown\nresend|delivered' ]]; }
-wait_until 'call-2 was marked, and sent when somebody asked for it' resent
+wait_until 'call-2 was marked, and sent on request' resent
 # The ledger's third column is the callId of each POST that the endpoint read.
 [[ $(cut -f 3 "$folder/endpoint.ledger" | grep -cx call-2) == 1 ]] || fail 'call-2 was not sent once'
 
 run_blocks "$security" 20
-pg_dump --data-only --dbname=voice >"$folder/voice.dump"
-grep call-1 "$folder/voice.dump" >&2 && fail 'something is left of call-1'
+# Reads by SQL, because this machine's pg_dump may be older than the server.
+left_of_call_1=$(run_sql voice <<'END_OF_SQL'
+SELECT format('SELECT %L, t FROM %s AS t WHERE t::text LIKE %L', oid::regclass, oid::regclass, '%call-1%')
+  FROM pg_class
+ WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+\gexec
+END_OF_SQL
+)
+[[ $left_of_call_1 != *call-1* ]] || fail "something is left of call-1: $left_of_call_1"
 [[ $(value voice "SELECT outcome FROM webhook_deliveries WHERE call_id = 'erased-0001'") == delivered ]] ||
-  fail 'the erased call left the log'
+  fail 'the erased call has no row in the log'
 for database in voice crm; do
   [[ $(value "$database" 'SELECT unaccounted FROM webhook_reconciliation') == 0 ]] || fail "the books of $database are wrong"
 done
 
-# ---- its tables, held against the program
+# ---- the README's tables, compared with the program
 
-# The first column of the table under a heading: what stands there in backticks.
+# Prints the first column of the table under a heading: the text in backticks.
 first_column() { awk -v heading="## $1" '/^## / { here = $0 == heading } here && /^\| `/' "$readme" | cut -d '`' -f 2 | sort; }
 same() { diff --unified=0 --label "$2" --label "$4" "$1" "$3" >&2 || fail "the README and the program differ"; }
 
@@ -170,7 +178,7 @@ awk '/^## / { here = $0 == "## Metrics" } here' "$readme" | grep -oE '`[a-z_]+(_
   grep -q "^# TYPE postcall_$metric " "$folder/metrics" || fail "no metric postcall_$metric"
 done
 
-# ---- links, and the headings that they lead to
+# ---- links and their headings
 
 anchors() { sed -n 's/^##* //p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'; }
 for page in "$readme" "$runbook" "$security"; do

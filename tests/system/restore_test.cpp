@@ -1,4 +1,5 @@
-// A database that lost commits: what deploy/OPERATIONS.md has an operator do keeps at-most-once.
+// A database has lost commits. The steps for the operator in deploy/OPERATIONS.md keep the promise of at most
+// once.
 #include <csignal>
 
 #include "tests/system/system_test.h"
@@ -16,7 +17,7 @@ class Restored : public SystemTest {
   ServiceOptions RunOn(const std::string& url) const { return Run({"--database-url", url}); }
 };
 
-TEST_F(Restored, WhatWasMarkedSuspectIsNeverSentAgainAndWhatCameLaterIs) {
+TEST_F(Restored, CallsMarkedSuspectAreNeverSentAgainAndLaterCallsAreSent) {
   std::atomic<bool> hang = true;
   endpoint_.Otherwise([&](const RequestEntry& request) {
     return hang && request.call_id.starts_with("flying-") ? Hang() : Respond(200);
@@ -40,7 +41,7 @@ TEST_F(Restored, WhatWasMarkedSuspectIsNeverSentAgainAndWhatCameLaterIs) {
   }
   const std::string backup = SharedPostgres().CopyDatabase(name);
 
-  // The time that will be lost: all that waited is sent.
+  // The restore will lose this time, in which all waiting calls are sent.
   hang = false;
   {
     Platform platform(original);
@@ -52,15 +53,16 @@ TEST_F(Restored, WhatWasMarkedSuspectIsNeverSentAgainAndWhatCameLaterIs) {
   }
   ASSERT_EQ(endpoint_.ledger().RequestCount(), 30U);
 
-  // The dispatcher that was killed counts as alive for a while; the platform goes on.
+  // The killed dispatcher counts as alive for a while, and the platform continues.
   Platform platform(backup);
   const std::string moment = platform.Value("SELECT clock_timestamp()::text");
   platform.CompleteCalls("agent", "later-", 3);
-  ASSERT_TRUE(platform.WaitForValue(
-      "SELECT count(*) FROM webhook_dispatchers WHERE beat_at > clock_timestamp() - interval '30 seconds'",
-      "0", 60s));
+  ASSERT_TRUE(
+      platform.WaitForValue("SELECT count(*) FROM webhook_dispatchers WHERE heartbeat_at > clock_timestamp() "
+                            "- interval '30 seconds'",
+                            "0", 60s));
   EXPECT_EQ(platform.Value("SELECT webhook_mark_suspect('" + moment + "')"), "25")
-      << "20 waited, 5 were in flight";
+      << "20 calls waited and 5 were in flight";
   Service service(RunOn(backup));
   ASSERT_TRUE(platform.WaitUntilSettled(60s)) << service.log();
   ASSERT_TRUE(endpoint_.ledger().WaitForRequests(33));

@@ -22,12 +22,13 @@ class LeastPrivileged : public SystemTest {
   }
 };
 
-TEST_F(LeastPrivileged, DeliversKeepsPartitionsAndItsBooks) {
+TEST_F(LeastPrivileged, DeliversAndDoesAllItsChores) {
   endpoint_.On("/fail", Respond(500));
   platform_.AddAgent("good", endpoint_.Url("/ok"));
   platform_.AddAgent("bad", endpoint_.Url("/fail"));
   platform_.AddAgent("typo", "https//hooks.example.com");
-  // Partitions to make, today's among them, one to drop, and something to forget, which is the last chore.
+  // There are partitions to make, including today's, one to drop, and an old row to delete, which is the last
+  // chore.
   platform_.Query(
       "DO $$ DECLARE p text; BEGIN FOR p IN SELECT name FROM webhook_partitions LOOP EXECUTE 'DROP TABLE ' "
       "|| p; END "
@@ -49,19 +50,19 @@ TEST_F(LeastPrivileged, DeliversKeepsPartitionsAndItsBooks) {
   platform_.CompleteCalls("typo", "typo-", 1);
   ASSERT_TRUE(platform_.WaitUntilSettled()) << service.log();
   EXPECT_EQ(platform_.Outcomes(),
-            (std::map<std::string, int>{{"delivered", 30}, {"invalid_url", 1}, {"rejected", 5}}));
+            (std::map<std::string, int>{{"delivered", 30}, {"invalid_settings", 1}, {"rejected", 5}}));
   EXPECT_TRUE(platform_.WaitForValue("SELECT count(*) FROM webhook_declined", "0"));
   EXPECT_EQ(service.Metric("postcall_partitions_ahead_days"), 7.0);
   EXPECT_EQ(service.Metric("postcall_unaccounted"), 0.0);
   EXPECT_EQ(platform_.Value("SELECT unaccounted FROM webhook_reconciliation"), "0");
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(20s), 0);
-  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_dispatchers"), "0") << "it signed off";
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_dispatchers"), "0") << "it removed its row";
   EXPECT_EQ(service.log().find("permission denied"), std::string::npos) << service.log();
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 35U);
 }
 
-TEST_F(LeastPrivileged, SweepsWhatAKilledOneLeft) {
+TEST_F(LeastPrivileged, SweepsTheRowsOfAKilledDispatcher) {
   endpoint_.Otherwise(Hang());
   platform_.AddAgent("agent", endpoint_.Url("/hook"));
   platform_.CompleteCalls("agent", "call-", 10);
@@ -77,7 +78,7 @@ TEST_F(LeastPrivileged, SweepsWhatAKilledOneLeft) {
   EXPECT_EQ(service.log().find("permission denied"), std::string::npos) << service.log();
 }
 
-TEST_F(LeastPrivileged, ToldThatItMayNotReadAViewEndsWithThat) {
+TEST_F(LeastPrivileged, ThatMayNotReadAViewEndsWithThatError) {
   platform_.Query("REVOKE SELECT ON webhook_source FROM postcall_service");
   Service service(RunAsMember());
   EXPECT_EQ(service.Wait(20s), 2);
@@ -85,7 +86,7 @@ TEST_F(LeastPrivileged, ToldThatItMayNotReadAViewEndsWithThat) {
       << service.log();
 }
 
-TEST_F(LeastPrivileged, AMigratingRoleThatMayMakeNoRolesIsToldWhatIsLeftAndHowToDoIt) {
+TEST_F(LeastPrivileged, AMigratingRoleThatMayMakeNoRolesPrintsWhatIsLeftToDoAndHow) {
   PrivatePostgres postgres;
   postgres.Execute("CREATE ROLE app LOGIN");
   postgres.Execute("CREATE DATABASE voice OWNER app");

@@ -1,5 +1,5 @@
-// What the system tests share: a migrated database of its own for each test, the platform that completes
-// calls, and the binary's options for it.
+// Shared by the system tests: each test has a migrated database of its own, the platform that completes calls
+// there, and the binary's options for it.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -21,11 +21,12 @@ namespace postcall::test {
 
 class SystemTest : public ::testing::Test {
  protected:
-  // In CI a test without what it needs, root or a network of its own, is red rather than skipped: else a
-  // runner that lost its rights would be green. A sanitizer may be what takes it away.
+  // In CI a test that lacks root or a network of its own fails instead of being skipped. Otherwise a runner
+  // without these rights would be green; with a sanitizer the test may be skipped, because the sanitizer may
+  // be the reason.
   static bool MustRun() { return std::getenv("CI") != nullptr && !kSanitized; }
 
-  // `more` come after, and so win over, the ones that every test needs.
+  // `more` come after the options that every test needs, and so override them.
   ServiceOptions Run(const std::vector<std::string>& more = {}) const {
     ServiceOptions options;
     options.arguments = {"--database-url", database_url_, "--admin-listen", "127.0.0.1:0",
@@ -34,14 +35,15 @@ class SystemTest : public ::testing::Test {
     return options;
   }
 
-  // The URL of the same database by the proxy.
+  // The URL of the same database through the proxy.
   static std::string Through(const TcpProxy& proxy, const std::string& url) {
     return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" +
            Platform(url).Value("SELECT current_database()");
   }
 
-  // After a scenario: every call over, and nothing twice, lost, or said wrongly. `more`: what else the test's
-  // calls went to; `lived`: the services that saw all of it, whose metrics must agree with the log.
+  // After a scenario, expects that every call is over, that none was sent twice or lost, and that the log is
+  // right. `more` are the other endpoints of the test; `lived` are services that ran all the time, so that
+  // their metrics must agree with the log.
   void ExpectTheOracleIsContent(const Excuses& excuses = {}, const std::vector<const Service*>& lived = {},
                                 const std::vector<const HostileEndpoint*>& more = {}) {
     std::vector<const RequestLedger*> ledgers = {&endpoint_.ledger()};

@@ -6,7 +6,7 @@
 namespace postcall::test {
 namespace {
 
-// Beyond that many of a kind, the rest tells no more.
+// It reports at most this many violations of a kind.
 constexpr const char* kMost = " LIMIT 10";
 
 std::string Array(const std::vector<std::string>& words) {
@@ -17,7 +17,7 @@ std::string Array(const std::vector<std::string>& words) {
 
 }  // namespace
 
-// `unknown` is for dispatchers that were killed, which is judged by what each had in flight.
+// `unknown` is allowed after a kill. That is checked elsewhere, by what each dispatcher had in flight.
 bool Blows::Excuse(const std::string& outcome, const std::string& dispatcher, bool is_tls) const {
   if (outcome == "unknown") return true;
   if ((outcome == "timeout" || outcome == "connect_error") && frozen.contains(dispatcher)) return true;
@@ -46,17 +46,17 @@ std::vector<std::string> Book::Violations(const std::string& load_prefix, const 
   pqxx::nontransaction work(connection);
   const std::string load = work.quote(load_prefix);
   for (const auto& [kind, query] : std::initializer_list<std::pair<std::string, std::string>>{
-           {"is not enqueued and was to be",
+           {"is not enqueued but should be",
             "SELECT call_id FROM expected_calls WHERE enqueued"
             " UNION ALL SELECT id FROM calls WHERE starts_with(id, " +
                 load +
                 ")"
                 " EXCEPT SELECT call_id FROM webhook_enqueued"},
-           {"is enqueued and was not to be",
+           {"is enqueued but should not be",
             "SELECT call_id FROM webhook_enqueued WHERE NOT starts_with(call_id, " + load +
                 ")"
                 " EXCEPT SELECT call_id FROM expected_calls WHERE enqueued"},
-           {"is in the log and was not to be",
+           {"is in the log but should not be",
             "SELECT call_id FROM webhook_deliveries JOIN expected_calls USING (call_id) WHERE NOT "
             "enqueued"}}) {
     for (const auto& row : work.exec(query + kMost)) wrong.push_back(row[0].as<std::string>() + ' ' + kind);
@@ -67,7 +67,7 @@ std::vector<std::string> Book::Violations(const std::string& load_prefix, const 
                                    " FROM webhook_deliveries JOIN expected_calls USING (call_id)"
                                    " WHERE enqueued AND outcome <> ALL (outcomes)")) {
     const auto outcome = row[1].as<std::string>();
-    // What was never to be sent has nothing that a disturbance could change.
+    // A disturbance cannot change the outcome of a call that is never sent.
     if (row[4].as<bool>() && blows.Excuse(outcome, row[2].as<std::string>(), row[3].as<bool>())) continue;
     wrong.push_back(row[0].as<std::string>() + " ended as " + outcome);
   }

@@ -1,6 +1,6 @@
-// What the platform of a torture run knows of its calls beforehand: whether a call is to be enqueued, how it
-// may end, what its payload must say. A table beside the platform's own, written in the transaction that
-// completes the call, so that a commit in doubt is in doubt for both. The thread that asks.
+// What the platform of a torture run expects of its calls: whether a call must be enqueued, how it may end,
+// what its payload must contain. It is a table in the same database, written in the transaction that
+// completes the call, so that a commit in doubt is in doubt for both. The calling thread.
 #pragma once
 
 #include <map>
@@ -15,11 +15,11 @@ namespace postcall::test {
 
 struct Expectation {
   bool enqueued = true;
-  std::vector<std::string> outcomes = {};  // besides what the disturbances excuse, when delivery is one
-  std::string words = {};                  // somewhere in the payload
+  std::vector<std::string> outcomes = {};  // if `delivered` is one of them, disturbances allow more
+  std::string words = {};                  // the payload must contain this text
 };
 
-// What excuses an outcome that is nobody's own.
+// The disturbances that allow other outcomes.
 struct Blows {
   std::set<std::string> frozen;     // labels of dispatchers that were stopped for a while
   bool connections_closed = false;  // by endpoints, at random
@@ -30,15 +30,14 @@ class Book {
  public:
   explicit Book(std::string database_url);
 
-  // Calls `prefix`1 … `prefix``count`; in the transaction that completes them.
+  // Adds the calls `prefix`1 … `prefix``count`, in the transaction that completes them.
   static void Write(pqxx::transaction_base& work, const std::string& prefix, int count,
                     const Expectation& expectation);
 
-  // A sentence a thing that is not as it was to be. Calls `load_prefix`… are not in the book: all are
-  // enqueued.
+  // One sentence per violation. Calls with `load_prefix` are not in the book: all of them must be enqueued.
   std::vector<std::string> Violations(const std::string& load_prefix, const Blows& blows,
                                       const std::vector<const RequestLedger*>& ledgers) const;
-  // Calls in the book.
+  // The number of calls in the book.
   int size() const;
 
  private:

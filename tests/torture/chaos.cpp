@@ -13,17 +13,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Found in the statements of a transaction, by which it is known.
+// A text by which the statements of a claim are recognised.
 const std::string kClaim = "INSERT INTO webhook_deliveries";
 const std::string kRecord = "r.response_body";
 
-// Others say `unknown` only after 30 s in which they saw no heartbeat, the last of which was 5 s old at most.
-constexpr auto kNobodyIsGoneBefore = "20 s";
+// Other dispatchers write `unknown` only after 30 s without a heartbeat, and the last heartbeat is at most 5
+// s old.
+constexpr auto kNoneIsDeadBefore = "20 s";
 
-// A connection that is lost in the last moments of a stop is not made anew.
+// A connection that is lost at the very end of a stop is not made again.
 constexpr auto kTooLateToConnect = 3s;
 
-// By then the server has noticed that a client is gone, and whatever it had at work is committed or is not.
+// After this time the server has noticed that a client is dead, and the client's transaction has ended.
 constexpr auto kServerNoticed = 2s;
 
 }  // namespace
@@ -37,13 +38,13 @@ Chaos::Chaos(World world, unsigned seed)
       {"kill -9 at a commit", 20, [this] { return KillAtACommit(); }},
       {"SIGTERM", 5, [this] { return Terminate(); }},
       {"SIGSTOP, SIGCONT", 2, [this] { return Freeze(); }},
-      {"a commit cut", 12, [this] { return CutACommit(); }},
+      {"a connection cut at a commit", 12, [this] { return CutACommit(); }},
       {"PostgreSQL crashes", 3, [this] { return CrashTheDatabase(); }},
       {"PostgreSQL away", 2, [this] { return StopTheDatabase(); }},
       {"connections terminated", 6, [this] { return SignalBackends("pg_terminate_backend"); }},
       {"statements cancelled", 6, [this] { return SignalBackends("pg_cancel_backend"); }},
       {"the log locked", 2, [this] { return LockTheLog(); }},
-      {"the proxy swallows all", 2, [this] { return Stall(); }},
+      {"the proxy passes nothing on", 2, [this] { return Stall(); }},
       {"the proxy cuts all", 4,
        [this] {
          world_.proxy.CutAll();
@@ -69,7 +70,7 @@ void Chaos::Run(SteadyTime end) {
     WaitUntil(std::min(end, Steady::now() + Between(300, 2200)));
     Disturb();
   }
-  // What still has an end to come has it now.
+  // Ends all disturbances that have not ended yet.
   while (!agenda_.empty()) {
     const auto action = agenda_.extract(agenda_.begin());
     action.mapped()();
@@ -146,15 +147,15 @@ void Chaos::CountWhatWasInFlight() {
         "SELECT count(*) FROM webhook_deliveries WHERE dispatcher = '" + gone.label +
             "' AND outcome = 'unknown' AND finished_at < to_timestamp(" +
             std::to_string(std::chrono::duration<double>(gone.wall.time_since_epoch()).count()) +
-            ") + interval '" + kNobodyIsGoneBefore + "'",
+            ") + interval '" + kNoneIsDeadBefore + "'",
         world_.database);
     if (early != "0")
       surprises_.push_back(early + " rows of " + gone.label + " became unknown while it lived");
   }
 }
 
-// Exit 1 says that outcomes could not be recorded. Only without a database, or without the means to reach it,
-// may that be.
+// Exit 1 says that outcomes could not be recorded. That is allowed only when the dispatcher could not reach
+// the database.
 void Chaos::JudgeStops() {
   for (const Fleet::Unrecorded& stop : world_.fleet.TakeUnrecorded()) {
     const bool excused = !DatabaseIsHealthy() || healthy_since_ >= stop.from || starved_at_ >= stop.from ||
@@ -264,13 +265,13 @@ bool Chaos::HoldATransaction() {
   try {
     open_ = whims_.Open();
   } catch (const pqxx::failure&) {
-    return false;  // it is just recovering
+    return false;  // PostgreSQL is still in recovery
   }
   After(Between(5'000, 60'000), [this, commit = random_() % 2 == 0] {
     try {
       if (commit) open_->Commit();
     } catch (const pqxx::failure&) {
-      // PostgreSQL crashed meanwhile, which rolled it back, or its answer is lost; the book knows.
+      // PostgreSQL crashed in the meantime and rolled it back, or its answer is lost; the book knows which.
     }
     open_.reset();
   });
@@ -283,9 +284,9 @@ bool Chaos::TakeDescriptors() {
       !world_.fleet.Starve(slot, static_cast<unsigned>(random_() % 6)))
     return false;
   starved_ = true;
-  // Shorter than twenty returns of one call, after which it would end as `not_sent`.
+  // This is shorter than twenty requeues take. After twenty, a call would end as `not_sent`.
   After(Between(2'000, 8'000), [this, slot] {
-    if (world_.fleet.Feed(slot)) ++gave_back_;
+    if (world_.fleet.Feed(slot)) ++requeues_;
     starved_ = false;
   });
   return true;
@@ -304,7 +305,7 @@ bool Chaos::Indulge(const Whims::Whim& whim) {
   try {
     whims_.Act(whim);
   } catch (const pqxx::failure&) {
-    // What was committed before stands, and the book says so.
+    // Transactions that were committed before stay committed, and the book says so.
   }
   return true;
 }

@@ -1,5 +1,5 @@
-// What befalls the dispatchers and their database in a torture run: disturbances drawn at random, each with
-// its end set for later. The thread that makes it, which also owns the processes.
+// The disturbances of the dispatchers and their database in a torture run: they are chosen at random, and the
+// end of each is scheduled. The thread that made it, which also owns the processes.
 #pragma once
 
 #include <functional>
@@ -22,12 +22,12 @@
 
 namespace postcall::test {
 
-// What the disturbances are done to. All outlive the chaos.
+// The objects that are disturbed. All of them outlive the chaos.
 struct World {
   PrivatePostgres& postgres;
   std::string database;      // its name
   std::string database_url;  // by the server's socket
-  TcpProxy& proxy;           // in the way of slot `proxied`
+  TcpProxy& proxy;           // slot `proxied` reaches the database through it
   Fleet& fleet;
   Customers& customers;
   std::size_t proxied = 0;
@@ -37,27 +37,27 @@ class Chaos {
  public:
   Chaos(World world, unsigned seed);
 
-  // Disturbs until `end`; returns after that, with everything as it was before and every slot filled.
+  // Disturbs until `end`. When it returns, everything is as it was before and every slot has a dispatcher.
   void Run(SteadyTime end);
-  // The database is gone for so long, and nothing else happens.
+  // Stops the database for this time; nothing else happens.
   void TakeTheDatabaseAway(Steady::duration length);
-  // Nothing but time: what is due is done.
+  // Waits, and ends disturbances that are due.
   void WaitUntil(SteadyTime moment);
 
-  // How many rows were in flight at the end of each dispatcher that is gone. Whole once a few seconds have
-  // passed since the last end.
+  // How many rows were in flight when each dead dispatcher ended. It is complete a few seconds after the last
+  // end.
   const std::map<std::string, int>& in_flight_at_the_end() const { return in_flight_at_the_end_; }
-  // How often a dispatcher without descriptors gave a claim back.
-  int gave_back() const { return gave_back_; }
+  // How often a dispatcher without descriptors requeued a claim.
+  int requeues() const { return requeues_; }
   const std::map<std::string, int>& disturbances() const { return disturbances_; }
-  // What no disturbance explains: each a sentence.
+  // Events that no disturbance explains, one sentence each.
   const std::vector<std::string>& surprises() const { return surprises_; }
 
  private:
   struct Disturbance {
     std::string name;
     int weight;
-    std::function<bool()> begin;  // false when it cannot be now
+    std::function<bool()> begin;  // false when it is not possible now
   };
 
   void Disturb();
@@ -96,14 +96,14 @@ class Chaos {
   bool stalled_ = false;
   bool frozen_ = false;
   bool starved_ = false;
-  int gave_back_ = 0;
+  int requeues_ = 0;
   std::unique_ptr<Whims::OpenTransaction> open_;
   std::unique_ptr<pqxx::connection> locker_;
   SteadyTime healthy_since_ = Steady::now();
   SteadyTime starved_at_;               // the last moment at which descriptors were short
   SteadyTime connections_hit_at_;       // the last moment at which connections were cut
-  int faults_ = 0;                      // of the proxy, so far
-  std::set<std::string> cut_off_ = {};  // labels of those that could not reach the database for a while
+  int faults_ = 0;                      // of the proxy so far
+  std::set<std::string> cut_off_ = {};  // labels of dispatchers that could not reach the database for a while
 
   std::map<std::string, int> in_flight_at_the_end_;
   std::map<std::string, int> disturbances_;

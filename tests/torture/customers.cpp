@@ -5,7 +5,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Of eight agents, one has a bad endpoint.
+// One of eight agents has a bad endpoint.
 constexpr int kBadOneIn = 8;
 
 }  // namespace
@@ -25,7 +25,7 @@ Customers::Customers() {
     endpoint->On("/fail", Respond(500, "no"));
     endpoint->On("/early", Respond(200), AnswerAt::kHeadEnd);
     endpoint->On("/reset", Reset());
-    // Takes the second request of each connection and is gone: what a client is tempted to send again.
+    // It reads the second request of each connection and closes: many clients would send that request again.
     endpoint->On("/closes", [](const RequestEntry& request) {
       return request.on_connection == 0 ? Respond(200) : Close();
     });
@@ -57,7 +57,7 @@ Customers::Customers() {
   bad_.push_back({"http://127.0.0.1:" + std::to_string(refusing_.port()) + "/", {"connect_error"}});
   bad_.push_back({"http://127.0.0.1:" + std::to_string(deaf_.port()) + "/", {"timeout"}});
   bad_.push_back({"http://10.0.0.1/", {"blocked"}});
-  bad_.push_back({"nonsense", {"invalid_url"}});
+  bad_.push_back({"nonsense", {"invalid_settings"}});
 }
 
 const Customers::Customer& Customers::CustomerOf(int agent) const {

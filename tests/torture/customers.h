@@ -1,5 +1,5 @@
-// The endpoints of a torture run, good and bad, and the agents that point to them. The endpoints' own threads
-// answer; the rest is for the thread that makes it.
+// The endpoints of a torture run, good and bad, and the agents that use them. The endpoints' own threads
+// answer; the thread that made it calls everything else.
 #pragma once
 
 #include <list>
@@ -18,16 +18,16 @@ class Customers {
  public:
   Customers();
 
-  // Agents agent-1 … agent-`count`, most of them with a good endpoint, each bad kind with a few.
+  // Adds agent-1 … agent-`count`. Most have a good endpoint, and a few have each bad kind.
   void Register(Platform& platform, int count) const;
 
-  // How a call of agent-`agent` may end by itself, whatever is done to dispatchers and database.
+  // How a call of agent-`agent` may end without disturbances.
   const std::set<std::string>& OutcomesOf(int agent) const { return CustomerOf(agent).outcomes; }
-  // Where everything is delivered.
+  // The URL of an endpoint to which everything is delivered.
   std::vector<std::string> GoodUrls() const;
 
   std::vector<const RequestLedger*> Ledgers() const;
-  // Servers restart now and then: every connection of theirs that is open is closed.
+  // Servers restart sometimes: closes every open connection of theirs.
   void CloseConnections();
   std::string CaFile() const { return authority_.ca_file().string(); }
 

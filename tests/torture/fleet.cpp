@@ -66,7 +66,7 @@ bool Fleet::Starve(std::size_t slot, unsigned more) {
   try {
     service.Limit(RLIMIT_NOFILE, service.Descriptors() + more);
   } catch (const std::system_error&) {
-    return false;  // it was killed this moment
+    return false;  // it was killed at this moment
   }
   return true;
 }
@@ -79,7 +79,7 @@ bool Fleet::Feed(std::size_t slot) {
   } catch (const std::system_error&) {
     return false;
   }
-  return service.log().find("a delivery goes back to the outbox") != std::string::npos;
+  return service.log().find("requeueing a delivery") != std::string::npos;
 }
 
 void Fleet::StartNextWith(std::size_t slot, std::map<std::string, std::string> environment) {
@@ -108,7 +108,7 @@ void Fleet::Ended(Slot& slot, int code) {
     uncounted_.push_back(gone);
   } else if (slot.terminated_at != SteadyTime::max() && code == 0) {
     ++drains_;
-    uncounted_.push_back(gone);  // 0 rows, as long as the database was there
+    uncounted_.push_back(gone);  // 0 rows if it could reach the database
   } else if (slot.terminated_at != SteadyTime::max() && code == 1) {
     uncounted_.push_back(gone);  // it printed the outcomes
     unrecorded_.push_back({slot.label, slot.terminated_at, slot.service->log()});

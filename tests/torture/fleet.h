@@ -1,5 +1,5 @@
-// The dispatchers of a torture run: real processes in numbered slots, started anew whenever one ends, and
-// what each was to be excused for. The thread that makes it; `KillFrom` is for any thread.
+// The dispatchers of a torture run: real processes in numbered slots, each started again when it ends, and
+// the disturbances of each. The thread that made it; any thread may call `KillFrom`.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ namespace postcall::test {
 
 class Fleet {
  public:
-  // `urls`: one a slot, how it reaches the database. `arguments` are for each.
+  // `urls`: one per slot, the URL of its database. Every dispatcher gets `arguments`.
   Fleet(std::vector<std::string> urls, std::vector<std::string> arguments);
 
   std::size_t size() const { return slots_.size(); }
@@ -29,33 +29,33 @@ class Fleet {
 
   void Start(std::size_t slot);
 
-  // SIGKILL at once, from whatever thread; nothing when the slot is empty.
+  // Sends SIGKILL; any thread may call it. Does nothing when the slot is empty.
   void KillFrom(std::size_t slot);
   void Freeze(std::size_t slot);  // SIGSTOP
   void Thaw(std::size_t slot);    // SIGCONT
   void Terminate(std::size_t slot);
 
-  // It may open no more than `more` descriptors beside those that it has, until `Feed`. False when it has not
-  // begun its work: one that lacks descriptors then ends by itself, as it should.
+  // Until `Feed`, it may open only `more` descriptors in addition to those that it has. False when it has not
+  // begun to work: without descriptors it would end by itself then, as it should.
   bool Starve(std::size_t slot, unsigned more);
-  // True when it ran out meanwhile.
+  // True when it ran out of descriptors in the meantime.
   bool Feed(std::size_t slot);
 
-  // The next dispatcher of the slot is started with this beside its own environment, those after it without.
+  // The next dispatcher of the slot gets these variables in addition, and the ones after it do not.
   void StartNextWith(std::size_t slot, std::map<std::string, std::string> environment);
 
-  // Takes away whatever has ended, and says of what ended by itself. To be called often.
+  // Removes processes that have ended, and reports those that ended by themselves. Call it often.
   void Reap();
 
-  // Labels of dispatchers that are gone and whose rows in flight have not been counted.
+  // Labels of dead dispatchers whose rows in flight have not been counted.
   struct Gone {
     std::string label;
     SteadyTime at;
-    std::chrono::system_clock::time_point wall;  // likewise, as the database would say it
+    std::chrono::system_clock::time_point wall;  // the same moment by the wall clock, as the database has it
   };
   std::vector<Gone> TakeUncounted(SteadyTime before);
 
-  // Stops that ended with exit 1, which only a database that was not to be had excuses.
+  // Stops that ended with exit 1, which is allowed only when the database was not reachable.
   struct Unrecorded {
     std::string label;
     SteadyTime from;  // SIGTERM
@@ -63,9 +63,9 @@ class Fleet {
   };
   std::vector<Unrecorded> TakeUnrecorded() { return std::exchange(unrecorded_, {}); }
 
-  // Dispatchers that ended otherwise than they were made to: each a sentence.
+  // Dispatchers that ended in an unexpected way, one sentence each.
   const std::vector<std::string>& surprises() const { return surprises_; }
-  // Labels of all that were stopped for a while.
+  // Labels of all dispatchers that were stopped for a while.
   const std::set<std::string>& frozen() const { return frozen_; }
   int kills() const { return kills_; }
   int drains() const { return drains_; }  // stops that ended with exit 0
@@ -84,7 +84,7 @@ class Fleet {
   void Ended(Slot& slot, int code);
 
   const std::vector<std::string> arguments_;
-  mutable std::mutex mutex_;  // guards who may be signalled
+  mutable std::mutex mutex_;  // guards which process may be signalled
   std::vector<Slot> slots_;
   std::vector<Gone> uncounted_;
   std::vector<Unrecorded> unrecorded_;

@@ -13,12 +13,12 @@ using namespace std::chrono_literals;
 
 constexpr int kTurnsPerSecond = 5;
 
-// Each completes calls $1 || n for n of 1 … $2, dealt to $3 agents from the $4-th on.
+// Each statement completes the calls $1 || n for n from 1 to $2, for $3 agents in turn from the $4-th on.
 constexpr std::array<const char*, 3> kCompletions = {
-    // Born completed.
+    // The calls are inserted as completed.
     R"sql(INSERT INTO calls (id, agent_id, status)
           SELECT $1 || n, 'agent-' || (1 + ($4::int + n) % $3::int), 'completed' FROM generate_series(1, $2::int) n)sql",
-    // An upsert, twice over.
+    // An upsert, two times.
     R"sql(WITH born AS (
             INSERT INTO calls (id, agent_id, status)
             SELECT $1 || n, 'agent-' || (1 + ($4::int + n) % $3::int), 'in_progress' FROM generate_series(1, $2::int) n
@@ -31,7 +31,7 @@ constexpr std::array<const char*, 3> kCompletions = {
           INSERT INTO call_analysis (call_id, summary) SELECT id, 'Wants a demo' FROM born)sql",
 };
 
-// What must not send a call again.
+// Statements that must not send a call again.
 constexpr std::array<const char*, 2> kTemptations = {
     "UPDATE calls SET status = 'in_progress' WHERE id IN (SELECT $1 || n FROM generate_series(1, $2::int) n)",
     "UPDATE calls SET status = 'completed' WHERE id IN (SELECT $1 || n FROM generate_series(1, $2::int) n)",
@@ -76,7 +76,8 @@ void Load::Run(unsigned seed) {
         }
       }
     } catch (const pqxx::failure&) {
-      std::this_thread::sleep_for(100ms);  // away; the call in hand is completed or not, as the books say
+      std::this_thread::sleep_for(
+          100ms);  // the database is away; the ledger says whether the calls are completed
       turn = Steady::now();
     }
   }

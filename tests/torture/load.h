@@ -1,5 +1,5 @@
-// The platform of a torture run: completes calls at a steady rate on a thread of its own, as often as not in
-// a way that tempts a dispatcher to send twice, and goes on whenever the database is back.
+// The platform of a torture run: it completes calls at a steady rate on a thread of its own. About half of
+// them it completes in a way that could make a dispatcher send twice. It continues when the database is back.
 #pragma once
 
 #include <atomic>
@@ -10,12 +10,12 @@ namespace postcall::test {
 
 class Load {
  public:
-  // `per_second` calls, dealt to agents agent-1 … agent-`agents`.
+  // Completes `per_second` calls, of the agents agent-1 … agent-`agents` in turn.
   Load(std::string database_url, int agents, int per_second, unsigned seed);
   ~Load() { Stop(); }
 
   void Stop();
-  // Calls whose completion was committed, or may have been.
+  // The number of calls whose completion was committed, or may have been.
   int completed() const { return completed_; }
 
  private:

@@ -1,6 +1,6 @@
-// torture --minutes N [--seed S]: three dispatchers under load while they are killed, frozen and stopped, and
-// their database fails, at random; then the oracle is asked. Prints what happened; exit 0 when all is well.
-// The seed repeats the plan, not the timing.
+// torture --minutes N [--seed S]: three dispatchers are under load while, at random, they are killed, frozen
+// and stopped, and their database fails; then the oracle checks the result. It prints what happened; exit 0
+// when there is no violation. The seed repeats the plan, not the timing.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <iostream>
@@ -18,13 +18,14 @@ using namespace std::chrono_literals;
 
 constexpr int kAgents = 400;
 constexpr int kCallsPerSecond = 100;
-// What a run of some minutes must have done to prove anything.
+// A run of some minutes must have done this much to prove anything.
 constexpr double kKillsPerMinute = 200 / 30.0;
 constexpr double kCallsPerMinute = 100'000 / 30.0;
 constexpr double kSomeMinutes = 10;
-constexpr auto kSettleWithin = 90s;  // of the last kill: 30 s until it is noticed, 60 s to say so
+constexpr auto kSettleWithin =
+    90s;  // after the last kill: 30 s until it is noticed, 60 s until it is recorded
 
-// The true length of a long outage, or of a short run a sixth.
+// The real length of a long outage; a sixth of a short run.
 Steady::duration OutageOf(double minutes) {
   const auto all = std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(minutes * 60));
   return std::min<Steady::duration>(5min, all / 6);
@@ -59,13 +60,13 @@ class Torture {
     const SteadyTime end =
         start + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(minutes_ * 60));
     Load load(database_url_, kAgents, kCallsPerSecond, seed_);
-    chaos_.WaitUntil(start + 10s);  // under way before anything happens
+    chaos_.WaitUntil(start + 10s);  // the dispatchers work before the first disturbance
     OutliveAnOutage();
     std::cout << "disturbing\n" << std::flush;
     chaos_.Run(end);
     load.Stop();
     std::cout << "settling\n" << std::flush;
-    // Dispatchers that ended last are gone for the others after 30 s.
+    // For the others, the dispatchers that ended last are dead after 30 s.
     const Oracle oracle(database_url_, customers_.Ledgers());
     const SteadyTime disturbed = Steady::now();
     while (!oracle.IsSettled() && Steady::now() < disturbed + kSettleWithin) {
@@ -97,12 +98,12 @@ class Torture {
   }
 
   void CheckItWasTorture(int completed) {
-    if (minutes_ < kSomeMinutes) return;  // the outage is most of it
+    if (minutes_ < kSomeMinutes) return;  // the outage is most of such a run
     Expect(fleet_.kills() >= kKillsPerMinute * minutes_, "too few dispatchers were killed to prove anything");
     Expect(completed >= kCallsPerMinute * minutes_, "too few calls were completed to prove anything");
   }
 
-  // Nobody is killed, so nobody's outcome may be lost, however long the database is away.
+  // No dispatcher is killed, so no outcome may be lost, however long the database is away.
   void OutliveAnOutage() {
     const auto outage = OutageOf(minutes_);
     std::cout << "the database is away for "
@@ -116,7 +117,7 @@ class Torture {
     Expect(fleet_.kills() == 0, "a dispatcher was killed in the outage");
   }
 
-  // Only a dispatcher that died may leave rows unknown, and no more than it had in flight.
+  // Only a dispatcher that died may leave unknown rows, and at most as many as it had in flight.
   void CheckUnknown() {
     Platform platform(database_url_);
     for (const auto& row : platform.Query("SELECT dispatcher, count(*) FROM webhook_deliveries"
@@ -130,7 +131,7 @@ class Torture {
     }
   }
 
-  // Nobody is blamed for what was done to the dispatchers.
+  // No customer's endpoint may be blamed for the disturbances of the dispatchers.
   void CheckOutcomes() {
     const auto& disturbances = chaos_.disturbances();
     const Blows blows{.frozen = fleet_.frozen(),
@@ -178,18 +179,18 @@ class Torture {
       }
     }
     std::cout << "seed " << seed_ << ", " << minutes_ << " minutes\n"
-              << "calls completed " << completed << " and, by whims, expected in the book " << book_.size()
+              << "calls completed " << completed << " and, of the book, expected " << book_.size()
               << ", enqueued " << platform.Value("SELECT count(*) FROM webhook_enqueued")
               << ", requests seen " << requests << '\n'
               << "kills " << fleet_.kills() << ", clean stops " << fleet_.drains() << '\n';
     std::cout << "disturbances";
     for (const auto& [name, count] : chaos_.disturbances()) std::cout << "  " << name << ": " << count;
-    std::cout << "\ndescriptors ran out and claims went back " << chaos_.gave_back() << " times\n";
+    std::cout << "\ndescriptors ran out and claims were requeued " << chaos_.requeues() << " times\n";
     Print("outcomes",
           platform.Query("SELECT outcome, count(*) FROM webhook_deliveries GROUP BY 1 ORDER BY 2 DESC"));
     std::cout << "unknown "
               << platform.Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'unknown'")
-              << ", in flight at the ends " << in_flight << '\n'
+              << ", in flight when dispatchers ended " << in_flight << '\n'
               << "calls seen twice " << twice << ", unaccounted "
               << platform.Value("SELECT unaccounted FROM webhook_reconciliation") << '\n'
               << "longest delivery "
@@ -208,7 +209,7 @@ class Torture {
     const int before = fleet_.drains();
     const SteadyTime limit = Steady::now() + 12s;
     while (fleet_.drains() < before + static_cast<int>(fleet_.size()) && Steady::now() < limit) {
-      std::this_thread::sleep_for(20ms);  // a process has nothing else to wait on
+      std::this_thread::sleep_for(20ms);  // a process has no event to wait for
       fleet_.Reap();
     }
     Expect(fleet_.drains() == before + static_cast<int>(fleet_.size()),
@@ -235,7 +236,7 @@ class Torture {
 int main(int count, char** words) {
   double minutes = 30;
   unsigned seed = std::random_device()();
-  CLI::App app("Three dispatchers under load while everything fails; then the books are checked");
+  CLI::App app("Three dispatchers under load while everything fails; then the log is checked");
   app.add_option("--minutes", minutes, "how long to disturb, outage included")
       ->check(CLI::Range(0.5, 1440.0));
   app.add_option("--seed", seed, "repeats the plan of an earlier run");
@@ -244,6 +245,6 @@ int main(int count, char** words) {
   std::cout << "--seed " << seed << '\n' << std::flush;
   postcall::test::Torture torture(minutes, seed);
   const bool well = torture.Run();
-  std::cout << (well ? "All is well.\n" : "FAILED\n");
+  std::cout << (well ? "No violation.\n" : "FAILED\n");
   return well ? 0 : 1;
 }

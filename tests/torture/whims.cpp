@@ -9,13 +9,13 @@
 namespace postcall::test {
 namespace {
 
-constexpr int kCalls = 10;  // a transaction
-constexpr int kAgents = 8;  // of a kind
+constexpr int kCalls = 10;  // per transaction
+constexpr int kAgents = 8;  // of each kind
 
-// No URL in them: nothing is enqueued.
+// These settings have no URL, so nothing is enqueued.
 constexpr std::array<const char*, 5> kShapeless = {"5", R"("text")", R"([{"webhooks": {}}])", "null",
                                                    R"({"webhooks": "text"})"};
-// `URL` is a good one.
+// `URL` is replaced by a good URL.
 constexpr std::array<const char*, 6> kInvalid = {
     R"({"webhooks": {"postCall": ["URL"]}})",
     R"({"webhooks": {"postCall": "URL", "headers": {"X-A": "a\r\nX-Injected: 1"}}})",
@@ -47,7 +47,7 @@ void Delete(pqxx::transaction_base& work, const std::string& prefix) {
                    prefix, kCalls);
 }
 
-// An empty `url` leaves settings without any.
+// With an empty `url`, the settings have no URL.
 void SetUrl(pqxx::transaction_base& work, const std::string& agent, const std::string& url) {
   work.exec_params(
       "UPDATE agents SET settings = CASE WHEN $2 = '' THEN '{}' ELSE"
@@ -87,8 +87,8 @@ std::vector<Whims::Whim> Whims::Kinds() {
       {"COPY", [this](auto& connection) { CopyCalls(connection); }},
       {"upsert", [this](auto& connection) { Upsert(connection); }},
       {"status flips", [this](auto& connection) { FlipStatus(connection); }},
-      {"calls deleted, then anew", [this](auto& connection) { DeleteAndInsert(connection); }},
-      {"calls deleted and anew at once", [this](auto& connection) { DeleteAndInsertAtOnce(connection); }},
+      {"calls deleted, then inserted again", [this](auto& connection) { DeleteAndInsert(connection); }},
+      {"calls deleted and inserted at once", [this](auto& connection) { DeleteAndInsertAtOnce(connection); }},
       {"URL changes", [this](auto& connection) { ChangeUrl(connection); }},
       {"import", [this](auto& connection) { Import(connection); }},
       {"details around the status", [this](auto& connection) { WriteDetailsAround(connection); }},
@@ -110,13 +110,17 @@ void Whims::CopyCalls(pqxx::connection& connection) {
   const std::string agent = AnyAgent();
   InTransaction(connection, [&](pqxx::work& work) {
     Book::Write(work, prefix, kCalls, kDelivered);
+#if PQXX_VERSION_MAJOR < 7
     pqxx::stream_to copy(work, "calls", std::vector<std::string>{"id", "agent_id", "status"});
+#else
+    auto copy = pqxx::stream_to::table(work, {"calls"}, {"id", "agent_id", "status"});
+#endif
     for (int n = 1; n <= kCalls; ++n) copy << std::make_tuple(prefix + std::to_string(n), agent, "completed");
     copy.complete();
   });
 }
 
-// Of what is new, of what is known, and of what is completed already.
+// For new calls, for known calls, and for calls that are completed already.
 void Whims::Upsert(pqxx::connection& connection) {
   const std::string prefix = NewPrefix("upserted");
   const std::string agent = AnyAgent();
@@ -160,7 +164,7 @@ void Whims::DeleteAndInsert(pqxx::connection& connection) {
   InTransaction(connection, [&](pqxx::work& work) { Insert(work, prefix, agent, "completed"); });
 }
 
-// Nobody sees what is between, so that nothing is skipped.
+// It is one transaction, so no other one sees the deleted rows, and nothing is skipped.
 void Whims::DeleteAndInsertAtOnce(pqxx::connection& connection) {
   const std::string prefix = NewPrefix("renewed");
   const std::string agent = AnyAgent();
@@ -174,7 +178,7 @@ void Whims::DeleteAndInsertAtOnce(pqxx::connection& connection) {
   });
 }
 
-// What is completed while there is no URL is decided for good.
+// A call that is completed while there is no URL is declined and never sent later.
 void Whims::ChangeUrl(pqxx::connection& connection) {
   const std::string agent = "fickle-" + std::to_string(1 + random_() % kAgents);
   const std::string before = NewPrefix("url-before");
@@ -200,7 +204,7 @@ void Whims::ChangeUrl(pqxx::connection& connection) {
   });
 }
 
-// Sends nothing then and later, but for the calls that were not over yet.
+// Sends nothing, now or later, except the calls that were not over yet.
 void Whims::Import(pqxx::connection& connection) {
   const std::string over = NewPrefix("imported");
   const std::string running = NewPrefix("imported-running");
@@ -247,7 +251,7 @@ void Whims::UseBadSettings(pqxx::connection& connection) {
   InTransaction(connection, [&](pqxx::work& work) {
     Book::Write(work, shapeless, kCalls, kNothing);
     Insert(work, shapeless, "shapeless-" + std::to_string(random_() % kShapeless.size()), "completed");
-    Book::Write(work, invalid, kCalls, {.outcomes = {"invalid_url"}});
+    Book::Write(work, invalid, kCalls, {.outcomes = {"invalid_settings"}});
     Insert(work, invalid, "invalid-" + std::to_string(random_() % kInvalid.size()), "completed");
   });
 }

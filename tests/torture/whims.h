@@ -1,6 +1,6 @@
-// What else a platform does with its tables: completes calls by every statement, takes that back, deletes,
-// imports, and writes settings that are none. Each whim is a few short transactions, and the book is told
-// what is to come of it. One thread.
+// Other things that a platform does with its tables: it completes calls with every kind of statement, undoes
+// that, deletes, imports, and writes invalid settings. Each whim is a few short transactions, and it writes
+// the expected result into the book. One thread.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@ namespace postcall::test {
 
 class Whims {
  public:
-  // Makes its agents, which send to the two `urls`. Draws from `random`, which outlives it.
+  // Inserts its agents, which send to the two `urls`. It uses `random`, which outlives it.
   Whims(std::string database_url, std::vector<std::string> urls, std::mt19937& random);
 
   struct Whim {
@@ -24,8 +24,8 @@ class Whims {
   std::vector<Whim> Kinds();
   void Act(const Whim& whim) const;
 
-  // A transaction that stays open, with an id of its own and locks on calls that it completes and on others
-  // that are merely locked. Going away rolls back.
+  // A transaction that stays open. It has an id of its own, and locks on the calls that it completes and on
+  // others that it only locks. The destructor rolls back.
   class OpenTransaction {
    public:
     OpenTransaction(const std::string& database_url, const std::string& prefix);

@@ -75,7 +75,7 @@ TEST_F(AdminServerTest, HeadHasTheLengthOfTheBodyAndNoBody) {
   const HttpResponse response = client.Receive(true);
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.headers.at("content-length"), "21");
-  // A body would now be read as the start of this answer.
+  // If there were a body, it would be read as the start of this answer.
   EXPECT_EQ(client.Get("/healthz").status, 200);
 }
 
@@ -329,14 +329,14 @@ std::string ErrorOf(const std::string& listen) {
   }
 }
 
-TEST_F(AdminServerTest, AddressThatIsTakenIsOneSentenceThatNamesIt) {
+TEST_F(AdminServerTest, AnAddressInUseIsOneSentenceThatNamesIt) {
   Start();
   EXPECT_EQ(ErrorOf(server_->address()), "cannot listen on " + server_->address() +
-                                             ": Address already in use; give an address that is free with "
-                                             "--admin-listen");
+                                             ": Address already in use; give --admin-listen an address that "
+                                             "is free");
 }
 
-TEST_F(AdminServerTest, AddressThatCannotBeHadIsOneSentenceThatNamesIt) {
+TEST_F(AdminServerTest, AnUnusableAddressIsOneSentenceThatNamesIt) {
   EXPECT_THAT(ErrorOf("203.0.113.7:9464"), HasSubstr("cannot listen on 203.0.113.7:9464: "));
   EXPECT_THAT(ErrorOf("no-such-host.invalid:9464"), HasSubstr("no-such-host.invalid:9464: Host not found"));
   EXPECT_THAT(ErrorOf("9464"), HasSubstr("give host:port"));

@@ -1,4 +1,5 @@
-// What those who hold connections without using them can do to the others: nothing, even when they hold all.
+// Clients that hold connections without using them cannot shut out other clients, even when they hold all
+// connections.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -43,14 +44,14 @@ class FullPort : public ::testing::Test {
     return client;
   }
 
-  // Has had an answer, and keeps its connection for the next.
+  // A client that has had an answer and keeps its connection for the next request.
   std::unique_ptr<HttpClient> Kept() {
     auto client = Connect();
     EXPECT_EQ(StatusOn(*client), 200);
     return client;
   }
 
-  // Has its answer coming, and reads none of it.
+  // A client whose answer is coming and that reads none of it.
   std::unique_ptr<HttpClient> Unread() {
     auto client = Connect();
     const int before = scrapes_;
@@ -61,7 +62,7 @@ class FullPort : public ::testing::Test {
     return client;
   }
 
-  // 0 when the server closed instead.
+  // 0 when the server closed the connection instead.
   static int StatusOn(HttpClient& client) {
     try {
       return client.Get("/healthz").status;
@@ -76,7 +77,7 @@ class FullPort : public ::testing::Test {
   std::unique_ptr<AdminServer> server_;
 };
 
-TEST_F(FullPort, HalfRequestsThatComeBackWheneverTheyAreClosedShutOutNobody) {
+TEST_F(FullPort, HalfRequestsThatComeBackWhenTheyAreClosedShutOutNoOtherClient) {
   Start();
   std::vector<std::unique_ptr<HttpClient>> attackers;
   for (int i = 0; i < 64; ++i) attackers.push_back(HalfRequest());
@@ -87,7 +88,7 @@ TEST_F(FullPort, HalfRequestsThatComeBackWheneverTheyAreClosedShutOutNobody) {
   }
 }
 
-TEST_F(FullPort, AnswersThatNobodyReadsShutOutNobody) {
+TEST_F(FullPort, AnswersThatAreNotReadShutOutNoOtherClient) {
   metrics_.assign(16 << 20, 'x');  // more than the kernel takes
   options_.max_connections = 8;
   Start();
@@ -99,7 +100,7 @@ TEST_F(FullPort, AnswersThatNobodyReadsShutOutNobody) {
   }
 }
 
-TEST_F(FullPort, ConnectionsThatAreKeptForLaterShutOutNobody) {
+TEST_F(FullPort, ConnectionsThatAreKeptForLaterShutOutNoOtherClient) {
   Start();
   std::vector<std::unique_ptr<HttpClient>> kept;
   for (int i = 0; i < 65; ++i) kept.push_back(Kept());
@@ -137,8 +138,9 @@ TEST_F(FullPort, AConnectionThatIsKeptMakesRoomBeforeAnAnswerUnderWay) {
   EXPECT_EQ(reading->Receive().body.size(), metrics_.size());
 }
 
-// Else whoever keeps all connections but one, and opens one after the other, shuts everybody out again.
-TEST_F(FullPort, ANewcomerHasTimeToAskThoughOthersComeAfterIt) {
+// Otherwise a client that keeps all connections but one, and opens one after the other, would shut out all
+// others again.
+TEST_F(FullPort, ANewConnectionHasTimeForItsRequestEvenWhenOthersComeAfterIt) {
   options_.max_connections = 8;
   Start();
   std::vector<std::unique_ptr<HttpClient>> others;

@@ -1,4 +1,5 @@
-// A client that sends exactly the bytes that it is told to, so that it can also misbehave. One thread.
+// A client that sends exactly the bytes that a test gives it, so that it can also violate the protocol. One
+// thread.
 #pragma once
 
 #include <chrono>
@@ -31,14 +32,14 @@ class HttpClient {
   // Send, then Receive.
   HttpResponse Get(const std::string& target, const std::string& host = "localhost");
 
-  // Waits, 20 s at most, till the server closes; drops what it sends before.
+  // Waits until the server closes, 20 s at most; drops the bytes that come before.
   bool ClosedByServer();
 
-  // Sends the end of what we send; the answer can still be read.
+  // Ends our sending; the answer can still be read.
   void ShutdownSend();
 
  private:
-  // None at the end of the connection. Throws when nothing comes for 20 s.
+  // No value at the end of the connection. Throws when nothing comes for 20 s.
   std::optional<std::string> ReadSome();
 
   FileDescriptor socket_;

@@ -1,4 +1,4 @@
-// Several addresses, forbidden addresses, dead ones (CONTRACT §2, §6).
+// Endpoints with several addresses, forbidden addresses or dead addresses (CONTRACT §2, §6).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ std::string UrlOf(const std::string& host, std::uint16_t port) {
   return "http://" + host + ":" + std::to_string(port) + "/";
 }
 
-TEST(Address, WhosePortIsClosedIsAConnectError) {
+TEST(Address, WhosePortIsClosedCausesAConnectError) {
   const RefusingPort closed;
   Poster poster;
   const DeliveryResult result = poster.Send(UrlOf("127.0.0.1", closed.port())).result;
@@ -64,13 +64,14 @@ TEST(Address, ThatDoesNotConnectWithinTwoSecondsYieldsToTheNext) {
   ASSERT_TRUE(first.times.connect);
   EXPECT_GE(*first.times.connect, 2000);
   EXPECT_LE(*first.times.connect, 2250);
-  // The next one does not wait again.
+  // The next POST does not wait for the dead address again.
   EXPECT_LT(poster.Send(UrlOf("two.test", black_hole.port())).result.times.total, 500);
   EXPECT_EQ(endpoint.ledger().RequestCount(), 2U);
 }
 
-// On a machine without IPv6, every name that has both would otherwise be blamed for the wrong thing.
-TEST(Address, ThatCameFurthestSaysWhatFailed) {
+// Otherwise, on a machine without IPv6, the error of every name with addresses of both families would name
+// the wrong cause.
+TEST(Address, ThatGotFurthestDeterminesTheError) {
   const RefusingPort closed("127.0.0.1");
   HostileEndpoint endpoint(
       {.address = "127.0.0.2",
@@ -165,8 +166,8 @@ TEST(Address, ThatIsForbiddenForbidsTheWholeName) {
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
 }
 
-// A name that answers otherwise from one lookup to the next.
-TEST(Address, IsJudgedAnewAtEachLookup) {
+// The name has another address at the next lookup.
+TEST(Address, IsJudgedAgainAtEachLookup) {
   HostileEndpoint endpoint;
   NameServer names;
   names.Script("rebinding.test",
@@ -176,26 +177,25 @@ TEST(Address, IsJudgedAnewAtEachLookup) {
   ExpectBlocked(poster.Send(UrlOf("rebinding.test", endpoint.port())).result);
 }
 
-// Past the vetting of names: the last gate stands where the socket is made.
+// Even when the check of names is passed, the last check is made when the socket is opened.
 TEST(Address, IsCheckedAgainWhereTheSocketIsMade) {
   HostileEndpoint endpoint;
   boost::asio::io_context loop;
   const egress::Policy policy;
+  http::Reachability reachability;
   metrics::Metrics metrics;
   const http::EngineOptions options;
   http::SocketWatch watch(loop);
   const http::CaStore authorities(Authority().ca_file());
-  http::Resolver resolver(watch, "");
+  http::Resolver resolver(watch, "", "/etc/hosts");
   http::Multi multi(watch, 1);
-  http::AttemptContext attempts{policy, authorities, 0};
-  http::TransferContext context{options,  policy,   metrics,
-                                resolver, attempts, [&](const Url&) -> http::Multi& { return multi; },
-                                {},       {},       {}};
+  http::AttemptContext attempts{policy, authorities, reachability, 0};
+  http::TransferContext context{options, policy, reachability, metrics, resolver, attempts, {}, {}, {}};
   const http::PostRequest request = Request(endpoint.Url());
-  http::Transfer transfer(context, request, {}, false);
+  http::Transfer transfer(context, multi, request, {}, false);
   http::Attempt attempt(attempts, transfer, request, boost::asio::ip::make_address("127.0.0.1"), {});
   EXPECT_EQ(curl_easy_perform(attempt.easy()), CURLE_COULDNT_CONNECT);
-  EXPECT_TRUE(attempt.seen().blocked);
+  EXPECT_EQ(attempt.Facts().state, http::AttemptState::kForbidden);
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
 }
 

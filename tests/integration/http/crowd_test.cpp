@@ -1,4 +1,4 @@
-// Many at once, and what happens when the engine goes while they are on their way.
+// Many POSTs at once, and what happens when the engine is destroyed while they are in flight.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,8 +13,8 @@
 namespace postcall::test {
 namespace {
 
-// As many as the limits admit by default: 2,000, of them 200 to an endpoint.
-TEST(Crowd, TwoThousandThatHangAreAllOverInTime) {
+// As many as the limits allow by default: 2,000, with 200 per endpoint.
+TEST(Crowd, TwoThousandThatHangAllEndInTime) {
   HostileEndpoint endpoint({.address = "0.0.0.0", .tls = {}, .keep_ledger = false, .on_request = {}});
   endpoint.Otherwise(Hang());
   Poster poster;
@@ -33,8 +33,8 @@ TEST(Crowd, TwoThousandThatHangAreAllOverInTime) {
   }
 }
 
-// The processor is the bottleneck here, and still nobody is late.
-TEST(Crowd, HandshakesOfAThousandDoNotMakeTheHangingLate) {
+// The CPU is the bottleneck here, and still no delivery is late.
+TEST(Crowd, AThousandHandshakesDoNotMakeHangingDeliveriesLate) {
   HostileEndpoint hanging({.tls = {}, .keep_ledger = false, .on_request = {}});
   hanging.Otherwise(Hang());
   HostileEndpoint tls(
@@ -51,8 +51,8 @@ TEST(Crowd, HandshakesOfAThousandDoNotMakeTheHangingLate) {
   EXPECT_LE(slowest, 1250);
 }
 
-// libcurl reads them as fast as they come, and tells nobody.
-TEST(Crowd, AnswersWithoutAnEndMakeNobodyWait) {
+// libcurl reads them as fast as they come, without a callback.
+TEST(Crowd, AnswersWithoutAnEndDelayNoOtherDelivery) {
   HostileEndpoint plain;
   HostileEndpoint tls({.tls = TlsOptions{Authority().Issue({"127.0.0.1"})}, .on_request = {}});
   HostileEndpoint good;
@@ -75,7 +75,7 @@ TEST(Crowd, AnswersWithoutAnEndMakeNobodyWait) {
   }
 }
 
-TEST(Crowd, ADoneThatPostsAgainNeverEndsInADeepStack) {
+TEST(Crowd, ADoneThatPostsAgainNeverMakesADeepStack) {
   HostileEndpoint endpoint;
   Poster poster({}, egress::Policy());
   int left = 20'000;
@@ -90,7 +90,7 @@ TEST(Crowd, ADoneThatPostsAgainNeverEndsInADeepStack) {
   EXPECT_TRUE(poster.RunUntil([&] { return left == 0; }));
 }
 
-TEST(Crowd, AnEngineThatGoesCutsThemOffAndCallsNobody) {
+TEST(Crowd, AnEngineThatIsDestroyedCancelsThemAndCallsNoDone) {
   HostileEndpoint endpoint;
   endpoint.On("/hang", Hang());
   endpoint.On("/drip", BodyDrip(10ms));
@@ -116,18 +116,18 @@ TEST(Crowd, AnEngineThatGoesCutsThemOffAndCallsNobody) {
     pending.push_back(poster->Start("http://two.test:" + std::to_string(black_hole.port()) + "/"));
     pending.push_back(poster->Start("http://silent.test/"));
   }
-  // All on their way as far as they come.
+  // All POSTs are in flight, each as far as it gets.
   ASSERT_TRUE(poster->RunUntil(
       [&] { return endpoint.ledger().RequestCount() == 41 && tls.ledger().RequestCount() == 21; }));
   poster->Start(endpoint.Url("/just-posted"));
   poster->DestroyEngine();
-  // What was queued on the loop finds nobody.
+  // Handlers that were queued on the loop find no engine.
   poster->loop().restart();
   poster->loop().poll();
   for (const auto& post : pending) EXPECT_FALSE(post->has_value());
 }
 
-// As with --network-threads 2.
+// As the dispatcher has them with --network-threads 2.
 TEST(Crowd, TwoEnginesOnThreadsOfTheirOwnDoNotDisturbEachOther) {
   HostileEndpoint plain;
   HostileEndpoint tls({.tls = TlsOptions{Authority().Issue({"127.0.0.1"})}, .on_request = {}});
@@ -150,7 +150,7 @@ TEST(Crowd, TwoEnginesOnThreadsOfTheirOwnDoNotDisturbEachOther) {
   EXPECT_EQ(plain.ledger().RequestCount() + tls.ledger().RequestCount(), 400U);
 }
 
-TEST(Crowd, AnEngineMayGoInsideADone) {
+TEST(Crowd, AnEngineMayBeDestroyedInsideADone) {
   HostileEndpoint endpoint;
   Poster poster;
   bool done = false;

@@ -14,7 +14,7 @@ namespace {
 
 http::EngineOptions InAMoment() { return {.timeout = 300ms}; }
 
-TEST(Deadline, OfTenSecondsHoldsForEveryWayToStall) {
+TEST(Deadline, OfTenSecondsHoldsInEveryWayToStall) {
   HostileEndpoint endpoint;
   endpoint.On("/hang", Hang());
   endpoint.On("/header-drip", HeaderDrip(500ms));
@@ -65,7 +65,7 @@ TEST(Deadline, OfTenSecondsHoldsForEveryWayToStall) {
   }
 }
 
-TEST(Deadline, KeepsTheStatusThatHadCome) {
+TEST(Deadline, KeepsTheStatusThatHadArrived) {
   HostileEndpoint endpoint;
   endpoint.On("/200", BodyDrip(50ms));
   endpoint.On("/103", Send("HTTP/1.1 103 Early Hints\r\n\r\n") + Hang());
@@ -77,16 +77,16 @@ TEST(Deadline, KeepsTheStatusThatHadCome) {
   EXPECT_EQ(result.error, "The answer was not complete within 0.3 s.");
 }
 
-TEST(Deadline, ASilentTlsEndpointHasNotStartedItsAnswerWhateverTlsItselfHasToSay) {
+TEST(Deadline, ASilentTlsEndpointHasNotStartedItsAnswerWhateverMessagesOfTlsItSends) {
   HostileEndpoint endpoint({.tls = TlsOptions{Authority().Issue({"127.0.0.1"})}, .on_request = {}});
-  endpoint.On("/hang", Hang());  // TLS 1.3: session tickets come all the same
+  endpoint.On("/hang", Hang());  // TLS 1.3 sends session tickets nevertheless
   endpoint.On("/byte", Send("H") + Hang());
   Poster poster(InAMoment());
   EXPECT_EQ(poster.Send(endpoint.Url("/hang")).result.reached, Reached::kRequestSent);
   EXPECT_EQ(poster.Send(endpoint.Url("/byte")).result.reached, Reached::kResponseStarted);
 }
 
-TEST(Deadline, AnAnswerThatComesLaterIsATimeoutAndItsConnectionIsNotUsed) {
+TEST(Deadline, AnAnswerAfterTheDeadlineIsATimeoutAndItsConnectionIsNotUsed) {
   HostileEndpoint endpoint;
   endpoint.On("/late", Wait(350ms) + Respond(200, "late"));
   endpoint.On("/next", Respond(200, "next"));
@@ -123,46 +123,47 @@ TEST(Deadline, BeforeTheFirstAttemptIsNoFaultOfTheName) {
   }
 }
 
-// With an engine of the test's own, which never gives the second address its turn.
-TEST(Deadline, BetweenTwoAttemptsSaysHowFarTheFirstCame) {
+// The test has an engine of its own, which never starts the attempt to the second address.
+TEST(Deadline, BetweenTwoAttemptsSaysHowFarTheFirstGot) {
   HostileEndpoint endpoint(
       {.tls = TlsOptions{CertificateAuthority::SelfSigned({"two.test"})}, .on_request = {}});
   NameServer names;
   names.Script("two.test", NameAnswer::Addresses({"127.0.0.1", "127.0.0.2"}));
   boost::asio::io_context loop;
   const egress::Policy policy = LoopbackAllowed();
+  http::Reachability reachability;
   metrics::Metrics metrics;
   const http::EngineOptions options;
   http::SocketWatch watch(loop);
   const http::CaStore authorities(Authority().ca_file());
-  http::Resolver resolver(watch, names.address());
+  http::Resolver resolver(watch, names.address(), "/etc/hosts");
   http::Multi multi(watch, 1);
-  http::AttemptContext attempts{policy, authorities, 0};
-  int turns = 0;
+  http::AttemptContext attempts{policy, authorities, reachability, 0};
+  int starts = 0;
   http::TransferContext context{options,
                                 policy,
+                                reachability,
                                 metrics,
                                 resolver,
                                 attempts,
-                                [&](const Url&) -> http::Multi& { return multi; },
-                                [&](http::Transfer&) { ++turns; },
+                                [&](http::Transfer&) { ++starts; },
                                 [](http::Transfer&, int) {},
                                 [](http::Transfer&) {}};
   std::optional<http::PostResult> post;
   const auto transfer = std::make_shared<http::Transfer>(
-      context, Request(endpoint.Url("/", "two.test")), [&](http::PostResult result) { post = result; },
+      context, multi, Request(endpoint.Url("/", "two.test")), [&](http::PostResult result) { post = result; },
       false);
-  const auto run_until_turn = [&](int turn) {
-    while (turns < turn && Steady::now() < transfer->deadline()) {
+  const auto run_until_start = [&](int start) {
+    while (starts < start && Steady::now() < transfer->deadline()) {
       watch.Dispatch([] {});
-      resolver.Turn(Steady::now());
+      resolver.OnDue(Steady::now());
       if (multi.due() <= Steady::now()) multi.OnDue();
     }
   };
   transfer->Start();
-  run_until_turn(1);
+  run_until_start(1);
   transfer->StartAttempt();
-  run_until_turn(2);
+  run_until_start(2);
   transfer->OnDeadline();
   transfer->CallDone();
   EXPECT_EQ(post->result.outcome, Outcome::kTimeout);

@@ -1,5 +1,5 @@
 // An endpoint may answer before it has read the request. Once its answer is complete the delivery is over
-// (CONTRACT §2), however much is still to be sent.
+// (CONTRACT §2), however much of the request is still unsent.
 #include <gtest/gtest.h>
 
 #include "tests/integration/http/poster.h"
@@ -8,7 +8,7 @@
 namespace postcall::test {
 namespace {
 
-// More than all socket buffers on the way hold.
+// The body is larger than all socket buffers between client and endpoint.
 http::PostRequest LargeRequest(const std::string& url) { return Request(url, std::string(16 << 20, 'x')); }
 
 struct EarlyAnswer {
@@ -32,7 +32,7 @@ TEST_P(Early, AnswerEndsTheDeliveryAtOnce) {
   EXPECT_EQ(result.reached, Reached::kResponseComplete);
   EXPECT_LT(result.times.total, 2000);
   EXPECT_EQ(endpoint.ledger().RequestCount(), 1U);
-  // Half a request is on that connection.
+  // That connection has half a request on it.
   EXPECT_EQ(poster.Send(endpoint.Url("/next")).result.connection_reused, false);
 }
 
@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
                     EarlyAnswer{"ThenTheEnd", Respond(200, "ok") + Wait(300ms) + Close(), 200}),
     [](const auto& test) { return test.param.name; });
 
-TEST(HalfAnAnswer, IsNoAnswerHoweverMuchIsStillToBeSent) {
+TEST(HalfAnAnswer, IsNoAnswerHoweverMuchIsStillUnsent) {
   HostileEndpoint endpoint;
   endpoint.On("/half", Send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha") + Hang(), AnswerAt::kHeadEnd);
   Poster poster({.timeout = 1000ms});
@@ -57,8 +57,8 @@ TEST(HalfAnAnswer, IsNoAnswerHoweverMuchIsStillToBeSent) {
   EXPECT_EQ(result.reached, Reached::kResponseStarted);
 }
 
-// Of which no more is read at some point, so that to send is all that is left.
-TEST(AnEndlessAnswer, IsNoAnswerHoweverMuchIsStillToBeSent) {
+// At some point no more of the answer is read, so that only sending is left to do.
+TEST(AnEndlessAnswer, IsNoAnswerHoweverMuchIsStillUnsent) {
   HostileEndpoint endpoint;
   endpoint.On("/endless", EndlessChunkExtension(), AnswerAt::kHeadEnd);
   Poster poster({.timeout = 1000ms});
@@ -73,7 +73,7 @@ TEST(AnInterimAnswer, IsNotTheAnswer) {
   Poster poster({.timeout = 1000ms});
   const DeliveryResult result = poster.Send(LargeRequest(endpoint.Url("/interim"))).result;
   EXPECT_EQ(result.outcome, Outcome::kTimeout);
-  EXPECT_EQ(result.http_status, std::nullopt) << "the endpoint reads the body and says nothing more";
+  EXPECT_EQ(result.http_status, std::nullopt) << "the endpoint reads the body and sends nothing more";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// This machine's own faults are told from the customer's (CONTRACT §2).
+// The dispatcher distinguishes this machine's own faults from the customer's (CONTRACT §2).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
@@ -20,7 +20,7 @@
 namespace postcall::test {
 namespace {
 
-// Takes every descriptor that the process may still have.
+// Uses up every descriptor that the process may still open.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -42,37 +42,37 @@ class NoDescriptors {
   std::vector<FileDescriptor> taken_;
 };
 
-void ExpectNothingSent(const http::PostResult& post, http::LocalFault fault) {
+void ExpectNothingSent(const http::PostResult& post, LocalFault fault) {
   EXPECT_EQ(post.fault, fault);
   EXPECT_EQ(post.result.outcome, Outcome::kNotSent);
   EXPECT_EQ(post.result.reached, Reached::kNothing);
   EXPECT_NE(post.result.error, "");
 }
 
-TEST(LocalFault, OutOfDescriptorsForTheSocketNothingIsSent) {
+TEST(LocalFault, WithoutADescriptorForTheSocketNothingIsSent) {
   HostileEndpoint endpoint;
   Poster poster;
   {
     const NoDescriptors none;
-    ExpectNothingSent(poster.Send(endpoint.Url()), http::LocalFault::kDescriptors);
+    ExpectNothingSent(poster.Send(endpoint.Url()), LocalFault::kDescriptors);
   }
   EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
   EXPECT_EQ(poster.Send(endpoint.Url()).result.outcome, Outcome::kDelivered);
 }
 
-TEST(LocalFault, OutOfDescriptorsForTheLookupNothingIsSent) {
+TEST(LocalFault, WithoutADescriptorForTheLookupNothingIsSent) {
   NameServer names;
   names.Script("hook.test", NameAnswer::Addresses({"127.0.0.1"}));
   HostileEndpoint endpoint;
   Poster poster({.name_servers = names.address()});
   {
     const NoDescriptors none;
-    ExpectNothingSent(poster.Send(endpoint.Url("/", "hook.test")), http::LocalFault::kDescriptors);
+    ExpectNothingSent(poster.Send(endpoint.Url("/", "hook.test")), LocalFault::kDescriptors);
   }
   EXPECT_EQ(poster.Send(endpoint.Url("/", "hook.test")).result.outcome, Outcome::kDelivered);
 }
 
-TEST(LocalFault, OutOfDescriptorsAKeptConnectionStillServes) {
+TEST(LocalFault, WithoutDescriptorsAKeptConnectionStillWorks) {
   HostileEndpoint endpoint;
   Poster poster;
   poster.Send(endpoint.Url());
@@ -88,8 +88,8 @@ bool Write(const std::string& path, const std::string& text) {
   return file.good();
 }
 
-// Runs `test` in a network of its own, where it may change what it likes; what it starts is in there too.
-// False where that is not permitted.
+// Runs `test` in a network namespace of its own, where it may change every setting; threads that it starts
+// are in it too. Returns false when that is not permitted.
 bool InOwnNetwork(const std::function<void()>& test) {
   bool permitted = false;
   std::thread([&] {
@@ -105,7 +105,7 @@ bool InOwnNetwork(const std::function<void()>& test) {
   return permitted;
 }
 
-TEST(LocalFault, OutOfPortsNothingIsSent) {
+TEST(LocalFault, WithoutALocalPortNothingIsSent) {
   const bool permitted = InOwnNetwork([] {
     HostileEndpoint endpoint({.port = 50'000, .tls = {}, .on_request = {}});
     endpoint.Otherwise(Hang());
@@ -120,20 +120,20 @@ TEST(LocalFault, OutOfPortsNothingIsSent) {
         std::count_if(pending.begin(), pending.end(), [](const auto& post) { return post->has_value(); });
     EXPECT_EQ(over, 1);
     for (const auto& post : pending) {
-      if (*post) ExpectNothingSent(**post, http::LocalFault::kPorts);
+      if (*post) ExpectNothingSent(**post, LocalFault::kPorts);
     }
-    // Towards another endpoint there are ports.
+    // There are free ports towards another endpoint.
     EXPECT_EQ(poster.Send(other.Url()).result.outcome, Outcome::kDelivered);
   });
   if (!permitted) GTEST_SKIP() << "needs the right to make a network namespace";
 }
 
-TEST(LocalFault, IsNotThatIpv6IsSwitchedOff) {
+TEST(LocalFault, DoesNotIncludeThatIpv6IsSwitchedOff) {
   const bool permitted = InOwnNetwork([] {
     ASSERT_TRUE(Write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
     Poster poster;
     const http::PostResult post = poster.Send("http://[::1]:50000/");
-    EXPECT_EQ(post.fault, http::LocalFault::kNone);
+    EXPECT_EQ(post.fault, std::nullopt);
     EXPECT_EQ(post.result.outcome, Outcome::kConnectError);
   });
   if (!permitted) GTEST_SKIP() << "needs the right to make a network namespace";

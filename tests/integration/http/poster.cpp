@@ -25,7 +25,7 @@ http::PostRequest Request(const std::string& url, std::string body) {
 Poster::Poster(http::EngineOptions options, egress::Policy policy) : policy_(std::move(policy)) {
   std::signal(SIGPIPE, SIG_IGN);
   if (options.ca_file.empty()) options.ca_file = Authority().ca_file();
-  engine_ = std::make_unique<http::Engine>(loop_, policy_, metrics_, std::move(options));
+  engine_ = std::make_unique<http::Engine>(loop_, policy_, reachability_, metrics_, std::move(options));
 }
 
 Poster::Pending Poster::Start(http::PostRequest request) {
@@ -39,6 +39,13 @@ http::PostResult Poster::Send(http::PostRequest request) {
   const Pending pending = Start(std::move(request));
   if (!RunUntil([&] { return pending->has_value(); })) throw std::runtime_error("the POST never ended");
   return **pending;
+}
+
+http::LookupResult Poster::LookUp(const std::string& host) {
+  std::optional<http::LookupResult> lookup;
+  engine_->Lookup(host, [&](const http::LookupResult& result) { lookup = result; });
+  if (!RunUntil([&] { return lookup.has_value(); })) throw std::runtime_error("the lookup never ended");
+  return *lookup;
 }
 
 bool Poster::RunUntil(const std::function<bool()>& done, std::chrono::milliseconds limit) {

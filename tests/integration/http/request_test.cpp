@@ -1,4 +1,4 @@
-// What goes on the wire, to the byte (CONTRACT §2, §7).
+// The exact bytes that are sent (CONTRACT §2, §7).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ TEST(RequestBytes, OfAPlainPostAreExactlyThese) {
   EXPECT_EQ(requests[0].body, R"({"callId":"ü"})");
 }
 
-TEST(RequestBytes, HaveTheHeadersThatWereAskedForEmptyOnesToo) {
+TEST(RequestBytes, HaveTheAgentsHeadersAlsoEmptyOnes) {
   HostileEndpoint endpoint;
   Poster poster;
   auto request = Request(endpoint.Url());
@@ -43,7 +43,7 @@ TEST(RequestBytes, HaveTheHeadersThatWereAskedForEmptyOnesToo) {
                               "Authorization: Bearer t\r\n"));
 }
 
-TEST(RequestBytes, NeverAskToExpectOrCompressWhateverTheSize) {
+TEST(RequestBytes, NeverHaveExpectOrAcceptEncodingWhateverTheSize) {
   HostileEndpoint endpoint;
   Poster poster;
   const std::string body = R"({"x":")" + std::string(3'000'000, 'y') + "\"}";

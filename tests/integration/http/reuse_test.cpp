@@ -1,4 +1,4 @@
-// Connections that are kept, and the request that must never be sent twice over them.
+// Connections that are kept for the next request: no request may be sent twice over them.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,15 +12,17 @@
 namespace postcall::test {
 namespace {
 
-// How long the thread stands still after each send, as on a busy machine, where the receiver is woken first.
+// The thread sleeps this long after each send, because on a busy machine the receiver may run before the
+// sender continues.
 thread_local std::chrono::milliseconds stall_after_send = 0ms;
 
-// The first request of a connection is answered after a while, the second is read whole and never answered.
+// The first request of a connection is answered after 30 ms. A later one is read completely, and then
+// `ending` follows instead of an answer.
 Script OnceThen(Script ending, const RequestEntry& request) {
   return request.on_connection == 0 ? Wait(30ms) + Respond(200) : std::move(ending);
 }
 
-TEST(Reuse, TheSecondPostTakesTheConnectionOfTheFirst) {
+TEST(Reuse, TheSecondPostUsesTheConnectionOfTheFirst) {
   HostileEndpoint endpoint;
   Poster poster;
   poster.Send(endpoint.Url("/a"));
@@ -35,7 +37,7 @@ TEST(Reuse, TheSecondPostTakesTheConnectionOfTheFirst) {
   EXPECT_EQ(poster.metrics().connections_reused.Value(), 1);
 }
 
-TEST(Reuse, AConnectionClosedMeanwhileIsNotUsed) {
+TEST(Reuse, AConnectionThatWasClosedWhileIdleIsNotUsed) {
   HostileEndpoint endpoint;
   Poster poster;
   poster.Send(endpoint.Url());
@@ -61,7 +63,7 @@ TEST_P(LostOnReuse, IsANetworkErrorAndNeverSentAgain) {
   EXPECT_EQ(lost.connection_reused, true);
   EXPECT_EQ(lost.error, "The connection was lost before an answer came.");
   EXPECT_EQ(poster.metrics().resend_guard.Value(), 1);
-  // A third one proves that nothing was on its way between them.
+  // The third request proves that nothing else was sent after the second.
   poster.Send(endpoint.Url("/third"));
   const auto requests = endpoint.ledger().Requests();
   ASSERT_EQ(requests.size(), 3U);
@@ -75,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(Endings, LostOnReuse,
                          testing::Values(std::pair("Close", Close()), std::pair("Reset", Reset())),
                          [](const auto& test) { return test.param.first; });
 
-// libcurl would take another connection that is idle: no socket is opened, so only the last gate stops it.
+// libcurl would use another idle connection. It opens no socket for that, so only the check on each send
+// prevents it.
 TEST(Reuse, ALostRequestIsNotSentAgainOverAnotherIdleConnection) {
   HostileEndpoint endpoint;
   endpoint.Otherwise([](const RequestEntry& request) { return OnceThen(Close(), request); });
@@ -99,7 +102,7 @@ TEST(Reuse, ALostRequestIsNotSentAgainOverAnotherIdleConnection) {
 TEST(Reuse, AConnectionIdleForFourSecondsIsNotUsedHoweverBusyOthersAre) {
   HostileEndpoint quiet;
   HostileEndpoint busy;
-  Poster poster({.max_idle_connections = 10});  // all of them by one handle of libcurl's
+  Poster poster({.max_idle_connections = 10});  // so that one libcurl handle has all of them
   poster.Send(quiet.Url());
   const SteadyTime later = Steady::now() + 4100ms;
   while (Steady::now() < later) {
@@ -115,7 +118,7 @@ TEST(Reuse, AConnectionIdleForFourSecondsIsClosedAndNotUsed) {
   poster.Send(endpoint.Url());
   EXPECT_FALSE(poster.RunUntil([] { return false; }, 3500ms));
   EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, true);
-  // Nothing more is sent: the connection is closed all the same.
+  // The connection is closed although no further request is sent.
   ASSERT_TRUE(
       poster.RunUntil([&] { return endpoint.ledger().Connections().at(0).closed_at.has_value(); }, 6s));
   const auto requests = endpoint.ledger().Requests();
@@ -123,9 +126,9 @@ TEST(Reuse, AConnectionIdleForFourSecondsIsClosedAndNotUsed) {
   EXPECT_EQ(poster.Send(endpoint.Url()).result.connection_reused, false);
 }
 
-// On a kept connection libcurl may read in the same call in which it sends, and no event tells of the first
-// byte. Seldom, so it is tried often.
-TEST(Reuse, AnAnswerHasStartedHoweverSoonItIsThere) {
+// On a kept connection libcurl may read in the same call in which it sends, so that no event reports the
+// first byte of the answer. This is rare, so the test tries it often.
+TEST(Reuse, AnAnswerHasStartedHoweverSoonItArrives) {
   HostileEndpoint endpoint;
   endpoint.On(
       "/http2", [](const RequestEntry&) { return Send(std::string("\0\0\0\4\0\0\0\0\0", 9)) + Hang(); },
@@ -139,8 +142,8 @@ TEST(Reuse, AnAnswerHasStartedHoweverSoonItIsThere) {
   }
 }
 
-// The same with half a line, so that only the end or the deadline tells more.
-TEST(Reuse, HalfALineHasStartedAnAnswerHoweverSoonItIsThere) {
+// The same with half a status line: what follows is only the end of the connection or the deadline.
+TEST(Reuse, HalfALineHasStartedAnAnswerHoweverSoonItArrives) {
   HostileEndpoint endpoint;
   endpoint.On("/close", Send("HTTP/1.1 2") + Wait(2ms) + Close(), AnswerAt::kHeadEnd);
   endpoint.On("/reset", Send("HTTP/1.1 2") + Wait(2ms) + Reset(), AnswerAt::kHeadEnd);
@@ -155,7 +158,7 @@ TEST(Reuse, HalfALineHasStartedAnAnswerHoweverSoonItIsThere) {
   }
 }
 
-// The same when the end is there as soon.
+// The same when the end of the connection arrives at the same time.
 TEST(Reuse, HalfALineHasStartedAnAnswerThoughAllIsOverAtOnce) {
   HostileEndpoint endpoint;
   endpoint.On("/close", Send("HTTP/1.1 2") + Close());
@@ -177,7 +180,7 @@ TEST(Reuse, HalfALineHasStartedAnAnswerThoughAllIsOverAtOnce) {
   }
 }
 
-// libcurl would send the next request in HTTP/1.0, too.
+// libcurl would send the next request in HTTP/1.0 as well.
 TEST(Reuse, AConnectionThatAnswersInHttp10IsNotKept) {
   HostileEndpoint endpoint;
   endpoint.Otherwise(Send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"));
@@ -208,7 +211,7 @@ TEST(Reuse, IdleConnectionsAreNoMoreThanAllowed) {
 }  // namespace
 }  // namespace postcall::test
 
-// In the place of libc's, for libcurl too.
+// Replaces libc's function, also for libcurl.
 extern "C" ssize_t send(int fd, const void* bytes, std::size_t size, int flags) {
   const ssize_t sent = ::syscall(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
   std::this_thread::sleep_for(postcall::test::stall_after_send);

@@ -1,4 +1,4 @@
-// Sockets that are closed before that is reported, as libcurl does.
+// libcurl closes some sockets before it reports their removal; the watch must survive that.
 #include "dispatcher/http/socket_watch.h"
 
 #include <fcntl.h>
@@ -7,6 +7,8 @@
 
 #include <array>
 #include <vector>
+
+#include "common/handle.h"
 
 namespace postcall::http {
 namespace {
@@ -46,7 +48,7 @@ class Watch : public testing::Test {
   int turns_ = 0;
 };
 
-TEST_F(Watch, TellsTheOwnerWhatASocketIsReadyFor) {
+TEST_F(Watch, ReportsToTheOwnerWhatASocketIsReadyFor) {
   const Pair pair;
   int tag = 0;
   watch_.Set(one_, pair.ours.get(), true, true, &tag);
@@ -63,11 +65,11 @@ TEST_F(Watch, TellsTheOwnerWhatASocketIsReadyFor) {
   EXPECT_EQ(turns_, 2);
 }
 
-TEST_F(Watch, ALateRemovalDoesNotTouchTheNextOwnerOfTheNumber) {
+TEST_F(Watch, ALateRemovalDoesNotAffectTheNextOwnerOfTheNumber) {
   Pair first;
   const int number = first.ours.get();
   watch_.Set(one_, number, true, false);
-  first.ours.reset();  // closed, and not a word
+  first.ours.reset();  // closed without a report to the watch
   const Pair second;
   FileDescriptor same(::dup3(second.ours.get(), number, O_CLOEXEC));
   watch_.Set(two_, number, false, true);
@@ -77,7 +79,7 @@ TEST_F(Watch, ALateRemovalDoesNotTouchTheNextOwnerOfTheNumber) {
   EXPECT_EQ(two_.heard, std::vector<int>{number});
 }
 
-TEST_F(Watch, ANumberThatCameBackToItsOwnerIsWatchedAgain) {
+TEST_F(Watch, ANumberThatItsOwnerGetsAgainIsWatchedAgain) {
   Pair first;
   const int number = first.ours.get();
   watch_.Set(one_, number, false, true);
@@ -87,6 +89,23 @@ TEST_F(Watch, ANumberThatCameBackToItsOwnerIsWatchedAgain) {
   watch_.Set(one_, number, false, true);
   Dispatch();
   EXPECT_EQ(one_.heard, std::vector<int>{number});
+}
+
+TEST_F(Watch, ASocketStaysWatchedWithoutATagThatIsDestroyed) {
+  const Pair pair;
+  const int number = pair.ours.get();
+  int first = 0;
+  int second = 0;
+  watch_.Set(one_, number, false, true, &second);
+  watch_.Untag(one_, number, &first);  // not its tag any more
+  watch_.Untag(two_, number, &second);
+  Dispatch();
+  EXPECT_EQ(one_.last_tag, &second);
+  watch_.Untag(one_, number, &second);
+  watch_.Untag(one_, -1, &second);
+  Dispatch();
+  EXPECT_EQ(one_.heard.size(), 2U);
+  EXPECT_EQ(one_.last_tag, nullptr);
 }
 
 TEST_F(Watch, WakesTheLoop) {

@@ -1,5 +1,5 @@
-// Idle connections on which the endpoint had something to say: none may carry the next request, for what it
-// said would be taken for the answer, and its goodbye for a lost one.
+// Idle connections on which the endpoint sent bytes or closed. None of them may carry the next request,
+// because the bytes would look like its answer, and a close_notify or FIN like a lost connection.
 #include <gtest/gtest.h>
 
 #include "tests/integration/http/poster.h"
@@ -18,7 +18,7 @@ void PrintTo(const Afterthought& afterthought, std::ostream* out) { *out << afte
 
 class StaleConnection : public testing::TestWithParam<Afterthought> {};
 
-TEST_P(StaleConnection, IsNotUsedAndTheRequestGoesOverAFreshOne) {
+TEST_P(StaleConnection, IsNotUsedAndTheRequestIsSentOverANewOne) {
   EndpointOptions options;
   if (GetParam().tls) options.tls = TlsOptions{.certificate = Authority().Issue({"127.0.0.1"})};
   HostileEndpoint endpoint(std::move(options));
@@ -27,7 +27,7 @@ TEST_P(StaleConnection, IsNotUsedAndTheRequestGoesOverAFreshOne) {
   ASSERT_EQ(poster.Send(endpoint.Url("/first")).result.outcome, Outcome::kDelivered);
   ASSERT_TRUE(endpoint.ledger().WaitFor(
       [](const auto& requests, const auto&) { return requests.at(0).answer_ended_at.has_value(); }, 5s));
-  // The endpoint is one thread: when it answers another, it has done with this connection.
+  // The endpoint has one thread: when it answers another client, it has finished with this connection.
   Poster another;
   ASSERT_EQ(another.Send(endpoint.Url("/another")).result.outcome, Outcome::kDelivered);
 
@@ -44,8 +44,8 @@ TEST_P(StaleConnection, IsNotUsedAndTheRequestGoesOverAFreshOne) {
 const std::string kAnotherAnswer = Response(200, "not yours");
 
 INSTANTIATE_TEST_SUITE_P(Afterthoughts, StaleConnection,
-                         testing::Values(Afterthought{"Goodbye", false, Close()},
-                                         Afterthought{"TlsGoodbye", true, Close()},
+                         testing::Values(Afterthought{"Fin", false, Close()},
+                                         Afterthought{"CloseNotify", true, Close()},
                                          Afterthought{"TlsCut", true, Cut()},
                                          Afterthought{"Timeout", false, Send(Response(408)) + Close()},
                                          Afterthought{"Answer", false, Send(kAnotherAnswer) + Hang()},

@@ -8,14 +8,27 @@ namespace postcall::store {
 
 class ClaimSources : public StoreTest {
  protected:
-  // As the claim loop does: anew and with fewer rows when some of them cannot be read.
-  Claimed ClaimWith(ClaimLimits limits, const Decide& decide) {
-    Claimed claimed = std::get<Claimed>(dispatcher_.Claim(session_, limits, decide));
+  // Claims as the claim loop does: again with fewer rows when some of them cannot be read, and without agents
+  // whose calls cannot be read.
+  Made ClaimWith(ClaimLimits limits, const Decide& decide) {
+    for (const AgentId& agent : slow_readers_) limits.agent_limits.emplace_back(agent, 0);
+    if (read_singly_ > 0) limits.max_rows = 1;
+    Made claimed = std::get<Made>(dispatcher_.Claim(session_, limits, decide));
     while (claimed.rows_next > 0) {
       limits.max_rows = claimed.rows_next;
-      claimed = std::get<Claimed>(dispatcher_.Claim(session_, limits, decide));
+      if (limits.max_rows == 1) read_singly_ = claimed.candidates;
+      claimed = std::get<Made>(dispatcher_.Claim(session_, limits, decide));
     }
+    read_singly_ = claimed.unreadable.empty() ? read_singly_ - 1 : 0;
+    slow_readers_.insert(slow_readers_.end(), claimed.unreadable.begin(), claimed.unreadable.end());
     return claimed;
+  }
+
+  // Claims as the slow lane does, for these agents.
+  Made ClaimSlow(const Decide& decide) {
+    ClaimLimits limits = Limits(1, 1);
+    limits.only_agents = slow_readers_;
+    return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
   }
 
   // From now on the view takes so many seconds for a call.
@@ -45,6 +58,8 @@ class ClaimSources : public StoreTest {
   }
 
   Starter dispatcher_;
+  std::vector<AgentId> slow_readers_;
+  int read_singly_ = 0;
 };
 
 }  // namespace postcall::store

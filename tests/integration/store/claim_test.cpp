@@ -16,8 +16,8 @@ using ::testing::UnorderedElementsAre;
 
 class Claim : public StoreTest {
  protected:
-  Claimed ClaimWith(const ClaimLimits& limits, const Decide& decide) {
-    return std::get<Claimed>(dispatcher_.Claim(session_, limits, decide));
+  Made ClaimWith(const ClaimLimits& limits, const Decide& decide) {
+    return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
   }
 
   Starter dispatcher_;
@@ -25,8 +25,8 @@ class Claim : public StoreTest {
 };
 
 TEST_F(Claim, FindsNothingInAnEmptyOutboxAndWritesNothing) {
-  const Claimed claimed = ClaimWith(Limits(10, 10, AgentId("m")), seen_.SendAll());
-  EXPECT_THAT(claimed.sent, IsEmpty());
+  const Made claimed = ClaimWith(Limits(10, 10, AgentId("m")), seen_.SendAll());
+  EXPECT_THAT(claimed.to_send, IsEmpty());
   EXPECT_EQ(claimed.candidates, 0);
   EXPECT_EQ(claimed.last_agent, AgentId("m"));
   EXPECT_FALSE(claimed.more);
@@ -38,13 +38,13 @@ TEST_F(Claim, NeverTakesMoreThanTheFreeSlots) {
   AddAgent("b");
   AddCalls("a", 30, "a");
   AddCalls("b", 30, "b");
-  const Claimed claimed = ClaimWith(Limits(7, 5), seen_.SendAll());
-  EXPECT_THAT(claimed.sent, SizeIs(7));
+  const Made claimed = ClaimWith(Limits(7, 5), seen_.SendAll());
+  EXPECT_THAT(claimed.to_send, SizeIs(7));
   EXPECT_EQ(claimed.candidates, 7);
   EXPECT_TRUE(claimed.more);
   EXPECT_EQ(Outbox(), 53);
   EXPECT_EQ(Log("in_flight"), 7);
-  EXPECT_THAT(ClaimWith(Limits(0, 5), seen_.SendAll()).sent, IsEmpty());
+  EXPECT_THAT(ClaimWith(Limits(0, 5), seen_.SendAll()).to_send, IsEmpty());
 }
 
 TEST_F(Claim, TakesNoMoreOfAnAgentThanItsLimit) {
@@ -54,7 +54,7 @@ TEST_F(Claim, TakesNoMoreOfAnAgentThanItsLimit) {
   }
   ClaimLimits limits = Limits(100, 4);
   limits.agent_limits = {{AgentId("b"), 1}, {AgentId("c"), 0}, {AgentId("d"), 9}, {AgentId("nobody's"), 3}};
-  const Claimed claimed = ClaimWith(limits, seen_.SendAll());
+  const Made claimed = ClaimWith(limits, seen_.SendAll());
   std::map<std::string, int> taken;
   for (const std::string& agent : seen_.agents) ++taken[agent];
   EXPECT_EQ(taken, (std::map<std::string, int>{{"a", 4}, {"b", 1}, {"d", 9}}));
@@ -76,7 +76,7 @@ TEST_F(Claim, BeginsAfterTheLastAgentAndGoesRound) {
     AddAgent(agent);
     AddCalls(agent, 4, agent);
   }
-  const Claimed first = ClaimWith(Limits(6, 2, AgentId("b")), seen_.SendAll());
+  const Made first = ClaimWith(Limits(6, 2, AgentId("b")), seen_.SendAll());
   EXPECT_THAT(seen_.agents, ElementsAre("c", "c", "d", "d", "a", "a"));
   EXPECT_EQ(first.last_agent, AgentId("a"));
   seen_.agents.clear();
@@ -140,14 +140,14 @@ TEST_F(Claim, GivesTwoClaimersAtOnceDifferentRows) {
   std::vector<std::thread> claimers;
   for (Seen& mine : seen) {
     claimers.emplace_back([&] {
-      Session session({.url = url_, .application_name = "claimer"});
+      postgres::Session session({.url = url_, .application_name = "claimer"});
       Starter dispatcher;
       AgentId after;
       while (true) {
         const auto result = dispatcher.Claim(session, Limits(7, 3, after), mine.SendAll());
-        const auto& claimed = std::get<Claimed>(result);
+        const auto& claimed = std::get<Made>(result);
         after = claimed.last_agent;
-        if (claimed.sent.empty()) return;
+        if (claimed.to_send.empty()) return;
       }
     });
   }
@@ -173,11 +173,11 @@ TEST_F(Claim, NeverWaitsForRowsThatAnotherHasLocked) {
 TEST_F(Claim, LeavesInTheOutboxWhatTheJudgeLeaves) {
   AddAgent("a");
   AddCalls("a", 3, "a");
-  const Claimed claimed = ClaimWith(Limits(10, 10), [](const Candidate& candidate) -> Verdict {
+  const Made claimed = ClaimWith(Limits(10, 10), [](const Candidate& candidate) -> Verdict {
     if (candidate.call_id == "a2") return Leave{};
     return Send{"https://example.com"};
   });
-  EXPECT_THAT(claimed.sent, SizeIs(2));
+  EXPECT_THAT(claimed.to_send, SizeIs(2));
   EXPECT_EQ(claimed.candidates, 3);
   EXPECT_EQ(Value("SELECT string_agg(call_id, ',') FROM webhook_outbox"), "a2");
   ClaimWith(Limits(10, 10), seen_.SendAll());
@@ -196,15 +196,15 @@ TEST_F(Claim, ReadsNoCallThatIsNotAdmitted) {
     EXPECT_EQ(candidate.call, nullptr);
     EXPECT_NE(candidate.settings, nullptr);
     if (candidate.call_id == "a2") return Leave{};
-    if (candidate.call_id == "a3") return Finish{Outcome::kInvalidUrl, "", "no"};
+    if (candidate.call_id == "a3") return Finish{Outcome::kInvalidSettings, "", "no"};
     return Read{};
   };
-  const auto claimed = std::get<Claimed>(dispatcher_.Claim(session_, Limits(10, 10), judge));
+  const auto claimed = std::get<Made>(dispatcher_.Claim(session_, Limits(10, 10), judge));
   EXPECT_THAT(seen_.calls, ElementsAre("a1", "a4"));
-  EXPECT_THAT(claimed.sent, SizeIs(2));
+  EXPECT_THAT(claimed.to_send, SizeIs(2));
   EXPECT_THAT(claimed.finished, SizeIs(1));
   EXPECT_EQ(Value("SELECT string_agg(call_id, ',') FROM webhook_outbox"), "a2");
-  EXPECT_EQ(Value("SELECT call_id FROM webhook_deliveries WHERE outcome = 'invalid_url'"), "a3");
+  EXPECT_EQ(Value("SELECT call_id FROM webhook_deliveries WHERE outcome = 'invalid_settings'"), "a3");
 }
 
 // Many agents may share an endpoint that has few slots free.
@@ -223,41 +223,49 @@ TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
   AgentId after;
   for (int claims = 0; claims < 4; ++claims) {
     slots = 2;
-    after = std::get<Claimed>(dispatcher_.Claim(session_, Limits(4, 1, after), judge)).last_agent;
+    after = std::get<Made>(dispatcher_.Claim(session_, Limits(4, 1, after), judge)).last_agent;
   }
   EXPECT_THAT(seen_.agents, ElementsAre("a", "b", "c", "d", "a", "b", "c", "d"));
-  EXPECT_EQ(std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 1, AgentId("a")), judge)).last_agent,
+  EXPECT_EQ(std::get<Made>(dispatcher_.Claim(session_, Limits(2, 1, AgentId("a")), judge)).last_agent,
             AgentId("c"))
       << "none of b and c was admitted: d and a have their turn";
 }
 
-TEST_F(Claim, TellsTheJudgeToForgetWhateverWasNotClaimed) {
+TEST_F(Claim, LeavesEverythingWhenItEndsWithoutItsCommit) {
   AddAgent("a");
   AddCalls("a", 3, "a");
-  int forgotten = 0;
-  Judge judge = JudgeBy([](const Candidate&) { return Leave{}; });
-  judge.forget = [&] { ++forgotten; };
-  std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 2), judge));
-  EXPECT_EQ(forgotten, 1) << "all were left";
-  judge.decide = [](const Candidate&) { return Send{"https://example.com"}; };
-  std::get<Claimed>(dispatcher_.Claim(session_, Limits(2, 2), judge));
-  EXPECT_EQ(forgotten, 1) << "claimed";
-  Query("ALTER TABLE webhook_deliveries ADD CONSTRAINT no_more CHECK (call_id <> 'a3') NOT VALID");
-  EXPECT_THROW(dispatcher_.Claim(session_, Limits(2, 2), judge), Refused);
-  EXPECT_EQ(forgotten, 2) << "refused";
+  {
+    auto claim = std::get<OpenClaim>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), Limits(10, 10)));
+    std::vector<PickedRow> rows = claim.TakeRows();
+    ASSERT_THAT(rows, SizeIs(3));
+    claim.Finish(std::move(rows[0]), Outcome::kSkipped, "", "removed");
+    const std::vector<ToSend> rest = {{&rows[1], ""}, {&rows[2], ""}};
+    EXPECT_THAT(std::get<OpenClaim::Calls>(claim.Read(rest)), SizeIs(2));
+  }
+  EXPECT_EQ(Outbox(), 3);
+  EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries"), "0");
+  EXPECT_THAT(ClaimWith(Limits(10, 10), seen_.SendAll()).to_send, SizeIs(3));
+  EXPECT_EQ(session_.connection_number(), 1u);
 }
 
-TEST_F(Claim, LeavesEverythingWhenTheJudgeThrows) {
+TEST_F(Claim, LeavesEverythingWhenTheDatabaseRefusesARow) {
   AddAgent("a");
   AddCalls("a", 3, "a");
-  EXPECT_THROW(ClaimWith(Limits(10, 10),
-                         [](const Candidate& candidate) -> Verdict {
-                           if (candidate.call_id == "a3") throw std::runtime_error("no");
-                           return Send{"https://example.com"};
-                         }),
-               std::runtime_error);
+  Query("ALTER TABLE webhook_deliveries ADD CONSTRAINT no_more CHECK (call_id <> 'a3') NOT VALID");
+  EXPECT_THROW(ClaimWith(Limits(10, 10), seen_.SendAll()), postgres::Refused);
   EXPECT_EQ(Outbox(), 3);
-  EXPECT_THAT(ClaimWith(Limits(10, 10), seen_.SendAll()).sent, SizeIs(3));
+  EXPECT_THAT(ClaimWith(Limits(2, 2), seen_.SendAll()).to_send, SizeIs(2));
+}
+
+TEST_F(Claim, SaysThatThereIsNothing) {
+  const auto pick = [&](const ClaimLimits& limits) {
+    return std::holds_alternative<Nothing>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), limits));
+  };
+  EXPECT_TRUE(pick(Limits(10, 10)));
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  EXPECT_TRUE(pick(Limits(0, 10)));
+  EXPECT_FALSE(pick(Limits(10, 10)));
 }
 
 TEST_F(Claim, WritesTheRowOfASend) {
@@ -270,20 +278,20 @@ TEST_F(Claim, WritesTheRowOfASend) {
   const std::string enqueued_at = Value("SELECT enqueued_at FROM webhook_outbox WHERE call_id = 'a1'");
   const SteadyTime before = Steady::now();
   DatabaseTime seen_due;
-  const Claimed claimed = ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
+  const Made claimed = ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
     if (candidate.call_id == "a1") {
       seen_due = candidate.due_at;
       EXPECT_EQ(candidate.cause, Cause::kResend);
       EXPECT_EQ(candidate.id.get(), std::stoll(id));
-      EXPECT_EQ(candidate.returns, 0);
+      EXPECT_EQ(candidate.requeues, 0);
     }
     return Send{"https://example.com/a?b=…"};
   });
   using std::chrono::sys_days;
   EXPECT_EQ(seen_due, sys_days(std::chrono::year(2024) / 2 / 29) + std::chrono::hours(24) -
                           std::chrono::microseconds(1));
-  EXPECT_GE(claimed.fence, before);
-  EXPECT_GE(claimed.anchor.steady, claimed.fence);
+  EXPECT_GE(claimed.owned_since, before);
+  EXPECT_GE(claimed.anchor.steady, claimed.owned_since);
 
   const pqxx::row row = Query(
       "SELECT *, (extract(epoch FROM claimed_at) * 1000000)::bigint AS claimed_us "
@@ -306,14 +314,14 @@ TEST_F(Claim, WritesTheRowOfASend) {
 TEST_F(Claim, EndsAtOnceWhatTheJudgeFinishes) {
   AddAgent("a");
   AddCalls("a", 1, "a");
-  const Claimed claimed = ClaimWith(Limits(10, 10), [](const Candidate&) -> Verdict {
-    return Finish{Outcome::kInvalidUrl, "ftp://example.com",
+  const Made claimed = ClaimWith(Limits(10, 10), [](const Candidate&) -> Verdict {
+    return Finish{Outcome::kInvalidSettings, "ftp://example.com",
                   "no \"URL\" \\ \n\t é \xff" + std::string(1, '\0')};
   });
-  EXPECT_THAT(claimed.sent, IsEmpty());
+  EXPECT_THAT(claimed.to_send, IsEmpty());
   EXPECT_THAT(claimed.finished, SizeIs(1));
   const pqxx::row row = Query("SELECT *, finished_at = claimed_at AS at_once FROM webhook_deliveries")[0];
-  EXPECT_STREQ(row["outcome"].c_str(), "invalid_url");
+  EXPECT_STREQ(row["outcome"].c_str(), "invalid_settings");
   EXPECT_STREQ(row["reached"].c_str(), "nothing");
   EXPECT_STREQ(row["url"].c_str(), "ftp://example.com");
   EXPECT_STREQ(row["error"].c_str(), "no \"URL\" \\ \n\t é \xEF\xBF\xBD\xEF\xBF\xBD");
@@ -329,7 +337,7 @@ TEST_F(Claim, ProvesThatTheDispatcherLives) {
                   dispatcher_.id().get().ToString() + "'"),
             "test");
   dispatcher_.ClaimAll(session_, 1);
-  EXPECT_EQ(Value("SELECT beats FROM webhook_dispatchers"), "1");
+  EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "1");
 }
 
 // Vacuumed while it was empty, the outbox seems empty to the planner, however much it holds by now.
@@ -350,7 +358,7 @@ TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
   ASSERT_EQ(Value("SELECT reltuples = 0 AND relpages > 0 FROM pg_class WHERE relname = 'webhook_outbox'"),
             "t");
   const SteadyTime start = Steady::now();
-  EXPECT_THAT(ClaimWith(Limits(500, 100), seen_.SendAll()).sent, SizeIs(500));
+  EXPECT_THAT(ClaimWith(Limits(500, 100), seen_.SendAll()).to_send, SizeIs(500));
   EXPECT_LT(Steady::now() - start, std::chrono::seconds(3));
   EXPECT_EQ(Outbox(), kCalls - 500);
 }

@@ -12,7 +12,8 @@ namespace postcall::store {
 namespace {
 
 using test::CommitFault;
-using ::testing::ElementsAreArray;
+using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -32,11 +33,9 @@ class ClaimInDoubt : public StoreTest {
     return std::get<InDoubt>(dispatcher_.Claim(proxied_, Limits(10, 10), seen_.SendAll()));
   }
 
-  Resolved Resolve(const InDoubt& doubt) {
-    return ResolveClaim(proxied_, dispatcher_.id(), dispatcher_.instance(), doubt);
-  }
+  Resolved Resolve(const InDoubt& doubt) { return ResolveClaim(proxied_, doubt); }
 
-  // The server process takes a moment to notice that its client is gone.
+  // The server process takes a moment to notice that its client has disconnected.
   Resolved ResolveFinally(const InDoubt& doubt) {
     const SteadyTime deadline = Steady::now() + std::chrono::seconds(20);
     while (true) {
@@ -47,7 +46,7 @@ class ClaimInDoubt : public StoreTest {
   }
 
   test::TcpProxy proxy_{test::SharedPostgres().port()};
-  Session proxied_{{.url = ProxyUrl(), .application_name = "proxied"}};
+  postgres::Session proxied_{{.url = ProxyUrl(), .application_name = "proxied"}};
   Starter dispatcher_;
   Seen seen_;
 };
@@ -55,12 +54,12 @@ class ClaimInDoubt : public StoreTest {
 TEST_F(ClaimInDoubt, IsFoundWhenItCommitted) {
   const InDoubt doubt = ClaimWith(CommitFault::kCutBeforeAnswer);
   EXPECT_FALSE(proxied_.connected());
-  EXPECT_THAT(doubt.claimed.sent, SizeIs(5));
+  EXPECT_THAT(doubt.to_send, SizeIs(5));
   const SteadyTime before = Steady::now();
   const Resolved resolved = ResolveFinally(doubt);
   EXPECT_EQ(resolved.fate, Fate::kCommitted);
-  EXPECT_THAT(resolved.in_flight, ElementsAreArray(doubt.claimed.sent));
-  EXPECT_GE(resolved.fence, before);
+  EXPECT_THAT(resolved.ours, ElementsAre(true, true, true, true, true));
+  EXPECT_GE(resolved.owned_since, before);
   EXPECT_EQ(Outbox(), 0);
   EXPECT_EQ(Log("in_flight"), 5);
 }
@@ -69,9 +68,9 @@ TEST_F(ClaimInDoubt, IsGivenUpWhenTheServerNeverSawTheCommit) {
   const InDoubt doubt = ClaimWith(CommitFault::kCutBeforeRequest);
   const Resolved resolved = ResolveFinally(doubt);
   EXPECT_EQ(resolved.fate, Fate::kAborted);
-  EXPECT_THAT(resolved.in_flight, IsEmpty());
+  EXPECT_THAT(resolved.ours, IsEmpty());
   EXPECT_EQ(Outbox(), 5);
-  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).sent, SizeIs(5));
+  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).to_send, SizeIs(5));
 }
 
 // "No row found" is not "rolled back" while the cut server process lives.
@@ -79,11 +78,11 @@ TEST_F(ClaimInDoubt, StaysPendingUntilTheServerProcessHasDecided) {
   const InDoubt doubt = ClaimWith(CommitFault::kHold);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Resolve(doubt).fate, Fate::kPending);
   Starter other;
-  EXPECT_THAT(other.ClaimAll(session_).sent, IsEmpty()) << "the rows are still locked";
+  EXPECT_THAT(other.ClaimAll(session_).to_send, IsEmpty()) << "the rows are still locked";
   proxy_.ReleaseHeld();
   const Resolved resolved = ResolveFinally(doubt);
   EXPECT_EQ(resolved.fate, Fate::kCommitted);
-  EXPECT_THAT(resolved.in_flight, SizeIs(5));
+  EXPECT_THAT(resolved.ours, ElementsAre(true, true, true, true, true));
 }
 
 TEST_F(ClaimInDoubt, IsGivenUpWhenTheServerProcessRollsBackInTheEnd) {
@@ -94,7 +93,7 @@ TEST_F(ClaimInDoubt, IsGivenUpWhenTheServerProcessRollsBackInTheEnd) {
   EXPECT_EQ(Outbox(), 5);
 }
 
-TEST_F(ClaimInDoubt, GivesNothingToSendWhenTheDispatcherWasTakenForGoneMeanwhile) {
+TEST_F(ClaimInDoubt, GivesNothingToSendWhenTheDispatcherWasDeclaredDeadMeanwhile) {
   const InDoubt doubt = ClaimWith(CommitFault::kCutBeforeAnswer);
   ASSERT_EQ(ResolveFinally(doubt).fate, Fate::kCommitted);
   SteadyTime now = Steady::now();
@@ -103,21 +102,20 @@ TEST_F(ClaimInDoubt, GivesNothingToSendWhenTheDispatcherWasTakenForGoneMeanwhile
   ASSERT_EQ(Log("unknown"), 5);
   const Resolved resolved = Resolve(doubt);
   EXPECT_EQ(resolved.fate, Fate::kCommitted);
-  EXPECT_THAT(resolved.in_flight, IsEmpty());
+  EXPECT_THAT(resolved.ours, Each(false));
 }
 
 TEST_F(ClaimInDoubt, TellsOnlyTheRowsThatAreStillInFlight) {
   const InDoubt doubt = ClaimWith(CommitFault::kCutBeforeAnswer);
   ASSERT_EQ(ResolveFinally(doubt).fate, Fate::kCommitted);
-  Record(session_, std::vector{Delivered(KeyOf(doubt.claimed, 2))});
-  const std::vector<DeliveryId>& sent = doubt.claimed.sent;
-  EXPECT_THAT(Resolve(doubt).in_flight, ::testing::ElementsAre(sent[0], sent[1], sent[3], sent[4]));
+  Record(session_, std::vector{Delivered(KeyOf(doubt, 2))});
+  EXPECT_THAT(Resolve(doubt).ours, ElementsAre(true, true, false, true, true));
 }
 
 TEST_F(ClaimInDoubt, CountsWhatItFinishedAsCommittedToo) {
   proxy_.FailNextCommit(CommitFault::kCutBeforeAnswer);
   const InDoubt doubt = std::get<InDoubt>(dispatcher_.Claim(proxied_, Limits(10, 10), [](const Candidate&) {
-    return Finish{Outcome::kSkipped, "", "gone"};
+    return Finish{Outcome::kSkipped, "", "removed"};
   }));
   EXPECT_EQ(ResolveFinally(doubt).fate, Fate::kCommitted);
   EXPECT_EQ(Log("skipped"), 5);
@@ -135,9 +133,9 @@ TEST_F(ClaimInDoubt, IsResolvedWhenTheConnectionDiesBehindTheAnswer) {
   const auto result = dispatcher_.Claim(proxied_, Limits(2, 2), seen_.SendAll());
   if (const auto* doubt =
           std::get_if<InDoubt>(&result)) {  // libpqxx 6 looks for notifications before it returns
-    EXPECT_THAT(ResolveFinally(*doubt).in_flight, SizeIs(2));
+    EXPECT_THAT(ResolveFinally(*doubt).ours, ElementsAre(true, true));
   }
-  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).sent, SizeIs(3));
+  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).to_send, SizeIs(3));
   EXPECT_EQ(proxied_.connection_number(), 2u);
 }
 
@@ -146,24 +144,24 @@ TEST_F(ClaimInDoubt, NeverArisesBeforeTheCommit) {
     Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'proxied'");
     return Send{""};
   };
-  EXPECT_THROW(dispatcher_.Claim(proxied_, Limits(10, 10), cut_off_in_the_middle), Unavailable);
+  EXPECT_THROW(dispatcher_.Claim(proxied_, Limits(10, 10), cut_off_in_the_middle), postgres::Unavailable);
   EXPECT_FALSE(proxied_.connected());
   EXPECT_EQ(Outbox(), 5);
-  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).sent, SizeIs(5));
+  EXPECT_THAT(dispatcher_.ClaimAll(proxied_).to_send, SizeIs(5));
 }
 
-TEST_F(ClaimInDoubt, MakesRecordsThatAreSimplyDoneAgain) {
-  const Claimed claimed = dispatcher_.ClaimAll(session_);
+TEST_F(ClaimInDoubt, LetsARecordBeRepeated) {
+  const Made claimed = dispatcher_.ClaimAll(session_);
   const std::vector batch{Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1))};
   proxy_.FailNextCommit(CommitFault::kCutBeforeAnswer);
-  EXPECT_THROW(Record(proxied_, batch), Unavailable);
+  EXPECT_THROW(Record(proxied_, batch), postgres::Unavailable);
   const Recorded again = Record(proxied_, batch);
   EXPECT_THAT(again.lost, SizeIs(2)) << "recorded already";
   EXPECT_EQ(Log("delivered"), 2);
 
   proxy_.FailNextCommit(CommitFault::kCutBeforeRequest);
   const std::vector others{Delivered(KeyOf(claimed, 2))};
-  EXPECT_THROW(Record(proxied_, others), Unavailable);
+  EXPECT_THROW(Record(proxied_, others), postgres::Unavailable);
   // The cut process may hold the row's lock for another moment.
   EXPECT_THAT(Record(proxied_, others).lost, IsEmpty());
   EXPECT_EQ(Log("delivered"), 3);

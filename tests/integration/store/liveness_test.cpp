@@ -20,7 +20,7 @@ class Liveness : public StoreTest {
  protected:
   Liveness() { AddAgent("a"); }
 
-  Claimed ClaimCalls(int count) {
+  Made ClaimCalls(int count) {
     AddCalls("a", count, "c" + std::to_string(++batches_) + "-");
     return dispatcher_.ClaimAll(session_);
   }
@@ -30,38 +30,38 @@ class Liveness : public StoreTest {
   Starter dispatcher_{"first"};
 };
 
-TEST_F(Liveness, BeatRegistersOnceAndMovesFromThenOn) {
-  EXPECT_TRUE(Beat(session_, dispatcher_.id(), "label"));
-  EXPECT_FALSE(Beat(session_, dispatcher_.id(), "label"));
-  EXPECT_EQ(Value("SELECT instance || ' ' || beats FROM webhook_dispatchers"), "label 1");
+TEST_F(Liveness, HeartbeatRegistersOnceAndMovesFromThenOn) {
+  EXPECT_TRUE(SendHeartbeat(session_, dispatcher_.id(), "label"));
+  EXPECT_FALSE(SendHeartbeat(session_, dispatcher_.id(), "label"));
+  EXPECT_EQ(Value("SELECT instance || ' ' || heartbeats FROM webhook_dispatchers"), "label 1");
   Unregister(session_, dispatcher_.id());
   EXPECT_EQ(Dispatchers(), 0);
-  EXPECT_TRUE(Beat(session_, dispatcher_.id(), "label"));
+  EXPECT_TRUE(SendHeartbeat(session_, dispatcher_.id(), "label"));
 }
 
 class Watching : public Liveness {
  protected:
-  std::vector<Gone> LookAfter(Steady::duration pause) {
+  std::vector<DeadDispatcher> LookAfter(Steady::duration pause) {
     now_ += pause;
     return observer_.Look(watcher_);
   }
 
   SteadyTime now_ = Steady::now();
   Starter other_{"second"};
-  Session watcher_{{.url = url_, .application_name = "watcher"}};
+  postgres::Session watcher_{{.url = url_, .application_name = "watcher"}};
   Observer observer_{other_.id(), [this] { return now_; }};
 };
 
-TEST_F(Watching, DeclaresADispatcherGoneThatHasNotMovedFor30Seconds) {
-  const Claimed claimed = ClaimCalls(3);
+TEST_F(Watching, DeclaresADispatcherDeadThatHasNotMovedFor30Seconds) {
+  const Made claimed = ClaimCalls(3);
   for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
   EXPECT_EQ(Log("in_flight"), 3);
-  const std::vector<Gone> gone = LookAfter(seconds(5));
-  ASSERT_THAT(gone, SizeIs(1));
-  EXPECT_EQ(gone[0].dispatcher, dispatcher_.id());
-  EXPECT_EQ(gone[0].instance, "first");
-  ASSERT_THAT(gone[0].unknown, SizeIs(3));
-  EXPECT_EQ(gone[0].unknown[0].cause, Cause::kCompletion);
+  const std::vector<DeadDispatcher> dead = LookAfter(seconds(5));
+  ASSERT_THAT(dead, SizeIs(1));
+  EXPECT_EQ(dead[0].dispatcher, dispatcher_.id());
+  EXPECT_EQ(dead[0].instance, "first");
+  ASSERT_THAT(dead[0].unknown, SizeIs(3));
+  EXPECT_EQ(dead[0].unknown[0].cause, Cause::kCompletion);
   EXPECT_EQ(Log("unknown"), 3);
   EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries WHERE finished_at >= claimed_at AND error <> ''"),
             "3");
@@ -70,7 +70,7 @@ TEST_F(Watching, DeclaresADispatcherGoneThatHasNotMovedFor30Seconds) {
   EXPECT_THAT(Record(session_, std::vector{Delivered(KeyOf(claimed))}).lost, IsEmpty()) << "late, and true";
 }
 
-TEST_F(Watching, TouchesNobodyElsesRows) {
+TEST_F(Watching, ChangesNoRowsOfOthers) {
   ClaimCalls(2);
   Starter third("third");
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
@@ -80,20 +80,20 @@ TEST_F(Watching, TouchesNobodyElsesRows) {
   EXPECT_EQ(Value("SELECT dispatcher FROM webhook_deliveries WHERE outcome = 'in_flight'"), "third");
 }
 
-TEST_F(Watching, NeverDeclaresItselfGone) {
-  Beat(session_, other_.id(), "second");
+TEST_F(Watching, NeverDeclaresItselfDead) {
+  SendHeartbeat(session_, other_.id(), "second");
   for (int look = 0; look < 20; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
 }
 
-TEST_F(Watching, BeginsAnewWhenTheHeartbeatMoves) {
+TEST_F(Watching, StartsAgainWhenTheHeartbeatMoves) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
-  Beat(session_, dispatcher_.id(), "first");
+  SendHeartbeat(session_, dispatcher_.id(), "first");
   for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << look;
   EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
 }
 
-TEST_F(Watching, BeginsAnewWhenItsOwnConnectionWasLost) {
+TEST_F(Watching, StartsAgainWhenItsOwnConnectionWasLost) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
   Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watcher'");
@@ -102,7 +102,7 @@ TEST_F(Watching, BeginsAnewWhenItsOwnConnectionWasLost) {
 }
 
 // It was stopped itself, or the whole machine was: what others did meanwhile it cannot know.
-TEST_F(Watching, BeginsAnewWhenItDidNotLookForLong) {
+TEST_F(Watching, StartsAgainWhenItDidNotLookForLong) {
   ClaimCalls(1);
   LookAfter(seconds(5));
   EXPECT_THAT(LookAfter(seconds(60)), IsEmpty());
@@ -110,7 +110,7 @@ TEST_F(Watching, BeginsAnewWhenItDidNotLookForLong) {
   EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
 }
 
-TEST_F(Watching, ForgetsADispatcherThatLeft) {
+TEST_F(Watching, ForgetsADispatcherThatStopped) {
   ClaimCalls(1);
   LookAfter(seconds(5));
   Unregister(session_, dispatcher_.id());
@@ -122,7 +122,7 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
   test::TcpProxy proxy(test::SharedPostgres().port());
-  Session proxied(
+  postgres::Session proxied(
       {.url = "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname(),
        .application_name = "proxied"});
   AddCalls("a", 1, "racing");
@@ -145,7 +145,7 @@ TEST_F(Watching, DoesNotReachWhatIsClaimedAfterTheDeclaration) {
   declaration.exec(
       "UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE outcome = 'in_flight'");
   AddCalls("a", 1, "racing");
-  std::thread claimer([this] { EXPECT_THAT(dispatcher_.ClaimAll(session_).sent, SizeIs(1)); });
+  std::thread claimer([this] { EXPECT_THAT(dispatcher_.ClaimAll(session_).to_send, SizeIs(1)); });
   while (Value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
                "AND application_name = 'store_test'") == "0") {
     std::this_thread::yield();
@@ -154,15 +154,16 @@ TEST_F(Watching, DoesNotReachWhatIsClaimedAfterTheDeclaration) {
   claimer.join();
   EXPECT_EQ(Log("unknown"), 2);
   EXPECT_EQ(Log("in_flight"), 1);
-  EXPECT_EQ(Dispatchers(), 1) << "registered anew";
+  EXPECT_EQ(Dispatchers(), 1) << "it has registered again";
 }
 
-// Registered anew, it counts from nought: that must not look like an old number that never moved.
+// After it has registered again, its heartbeat counts from 0. This must not look like an old number that
+// never moved.
 TEST_F(Watching, TellsANewRegistrationFromAnOldHeartbeat) {
-  Beat(session_, dispatcher_.id(), "first");
+  SendHeartbeat(session_, dispatcher_.id(), "first");
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
   Unregister(session_, dispatcher_.id());
-  Beat(session_, dispatcher_.id(), "first");
+  SendHeartbeat(session_, dispatcher_.id(), "first");
   EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
 }
 
@@ -182,8 +183,8 @@ TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
   EXPECT_THAT(SweepOrphans(session_), IsEmpty()) << "too young";
   MakeOld("46 seconds");
   Query(
-      "UPDATE webhook_deliveries SET cause = 'resend' WHERE id = (SELECT max(id) - 1 FROM "
-      "webhook_deliveries)");
+      "UPDATE webhook_deliveries SET cause = 'resend' WHERE id = (SELECT id FROM webhook_deliveries"
+      " ORDER BY id DESC OFFSET 1 LIMIT 1)");
   EXPECT_THAT(SweepOrphans(session_),
               ::testing::UnorderedElementsAre(::testing::Field(&Swept::cause, Cause::kCompletion),
                                               ::testing::Field(&Swept::cause, Cause::kResend)));
@@ -192,75 +193,75 @@ TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
 }
 
 TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
-  const Claimed claimed = ClaimCalls(3);
+  const Made claimed = ClaimCalls(3);
   Starter other("other");
   AddCalls("a", 1, "other");
   other.ClaimAll(session_);
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), {}), IsEmpty()) << "too young";
   MakeOld("46 seconds");
-  const std::vector<DeliveryId> held{claimed.sent[1]};
+  const std::vector<DeliveryId> held{claimed.to_send[1]};
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held),
-              ::testing::UnorderedElementsAre(::testing::Field(&Swept::id, claimed.sent[0]),
-                                              ::testing::Field(&Swept::id, claimed.sent[2])));
+              ::testing::UnorderedElementsAre(::testing::Field(&Swept::id, claimed.to_send[0]),
+                                              ::testing::Field(&Swept::id, claimed.to_send[2])));
   EXPECT_EQ(Log("unknown"), 2);
   EXPECT_EQ(Log("in_flight"), 2);
 }
 
-// By somebody at psql, say, who has left a transaction open.
-class SweepingBesideAHolder : public Watching {
+// For example, a person at psql has left a transaction open.
+class SweepingBesideALock : public Watching {
  protected:
-  SweepingBesideAHolder() : other_(url_), holder_(other_), claimed_(ClaimCalls(4)) {
+  SweepingBesideALock() : other_(url_), holder_(other_), claimed_(ClaimCalls(4)) {
     Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '46 seconds'");
-    holder_.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed_.sent[1].get()) +
+    holder_.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed_.to_send[1].get()) +
                  " FOR UPDATE");
   }
 
   pqxx::connection other_;
   pqxx::work holder_;
-  const Claimed claimed_;
+  const Made claimed_;
 };
 
-TEST_F(SweepingBesideAHolder, EndsTheOthersOfAGoneDispatcherAndThatOneOnceItIsFree) {
+TEST_F(SweepingBesideALock, EndsTheOtherRowsOfADeadDispatcherAndTheLockedOneOnceItIsFree) {
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
-  const std::vector<Gone> gone = LookAfter(seconds(5));
-  ASSERT_THAT(gone, SizeIs(1));
-  EXPECT_THAT(gone[0].unknown, SizeIs(3));
+  const std::vector<DeadDispatcher> dead = LookAfter(seconds(5));
+  ASSERT_THAT(dead, SizeIs(1));
+  EXPECT_THAT(dead[0].unknown, SizeIs(3));
   EXPECT_THAT(SweepOrphans(session_), IsEmpty());
   holder_.abort();
-  EXPECT_THAT(SweepOrphans(session_), ElementsAre(::testing::Field(&Swept::id, claimed_.sent[1])));
+  EXPECT_THAT(SweepOrphans(session_), ElementsAre(::testing::Field(&Swept::id, claimed_.to_send[1])));
 }
 
-TEST_F(SweepingBesideAHolder, EndsTheOtherOrphans) {
+TEST_F(SweepingBesideALock, EndsTheOtherOrphans) {
   Unregister(session_, dispatcher_.id());
   EXPECT_THAT(SweepOrphans(session_), SizeIs(3));
 }
 
-TEST_F(SweepingBesideAHolder, EndsItsOwnOtherRows) {
-  const std::vector<DeliveryId> held{claimed_.sent[3]};
+TEST_F(SweepingBesideALock, EndsItsOwnOtherRows) {
+  const std::vector<DeliveryId> held{claimed_.to_send[3]};
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held), SizeIs(2));
 }
 
 class Confirming : public Liveness {};
 
 TEST_F(Confirming, TellsWhichRowsAreStillOurs) {
-  const Claimed first = ClaimCalls(3);
-  const Claimed second = ClaimCalls(1);
+  const Made first = ClaimCalls(3);
+  const Made second = ClaimCalls(1);
   std::vector<DeliveryKey> keys = KeysOf(second);
   for (const DeliveryKey& key : KeysOf(first)) keys.push_back(key);
   keys.push_back(KeyOf(first));
-  keys.back().claim_id = dispatcher_.NextClaimId();
+  keys.back().claim_id = dispatcher_.NextClaimer().claim_id;
   Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE id = " +
-        std::to_string(first.sent[1].get()));
+        std::to_string(first.to_send[1].get()));
   const SteadyTime before = Steady::now();
   const Confirmed confirmed = Confirm(session_, dispatcher_.id(), keys);
-  EXPECT_THAT(confirmed.still, ElementsAre(second.sent[0], first.sent[0], first.sent[2]));
-  EXPECT_GE(confirmed.fence, before);
-  EXPECT_LE(confirmed.fence, Steady::now());
-  EXPECT_EQ(Value("SELECT beats FROM webhook_dispatchers"), "2");
+  EXPECT_THAT(confirmed.still, ElementsAre(second.to_send[0], first.to_send[0], first.to_send[2]));
+  EXPECT_GE(confirmed.owned_since, before);
+  EXPECT_LE(confirmed.owned_since, Steady::now());
+  EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "2");
 }
 
-TEST_F(Confirming, ConfirmsNothingOfADispatcherThatIsTakenForGone) {
-  const Claimed claimed = ClaimCalls(1);
+TEST_F(Confirming, ConfirmsNothingOfADispatcherThatWasDeclaredDead) {
+  const Made claimed = ClaimCalls(1);
   Unregister(session_, dispatcher_.id());
   EXPECT_THAT(Confirm(session_, dispatcher_.id(), KeysOf(claimed)).still, IsEmpty());
   EXPECT_EQ(Dispatchers(), 0);

@@ -1,6 +1,6 @@
 #include "dispatcher/store/record.h"
 
-#include "dispatcher/store/give_back.h"
+#include "dispatcher/store/requeue.h"
 #include "tests/integration/store/store_test.h"
 
 namespace postcall::store {
@@ -11,7 +11,7 @@ using ::testing::IsEmpty;
 
 class Recording : public StoreTest {
  protected:
-  Claimed ClaimCalls(int count) {
+  Made ClaimCalls(int count) {
     AddAgent("a");
     AddCalls("a", count, "a");
     return dispatcher_.ClaimAll(session_, count);
@@ -98,7 +98,7 @@ TEST_F(Recording, KeepsEveryCharacterAndReplacesWhatIsNone) {
   for (char32_t c = 1; c <= 0x10FFFF; ++c) {
     if (c < 0xD800 || c > 0xDFFF) all += Utf8(c);
   }
-  const Claimed claimed = ClaimCalls(3);
+  const Made claimed = ClaimCalls(3);
   std::vector<Finished> batch{Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1)),
                               Delivered(KeyOf(claimed, 2))};
   batch[0].result.response_body = all;
@@ -113,10 +113,10 @@ TEST_F(Recording, KeepsEveryCharacterAndReplacesWhatIsNone) {
 }
 
 TEST_F(Recording, TouchesNoRowOfAnotherClaim) {
-  const Claimed claimed = ClaimCalls(3);
+  const Made claimed = ClaimCalls(3);
   std::vector<Finished> batch{Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1)),
                               Delivered(KeyOf(claimed, 2))};
-  batch[0].key.claim_id = dispatcher_.NextClaimId();
+  batch[0].key.claim_id = dispatcher_.NextClaimer().claim_id;
   batch[1].key.claimed_at += std::chrono::microseconds(1);
   batch[2].key.id = DeliveryId(batch[2].key.id.get() + 1000);
   const Recorded recorded = Record(session_, batch);
@@ -134,9 +134,9 @@ TEST_F(Recording, NeverChangesAnOutcomeThatIsKnown) {
 }
 
 TEST_F(Recording, ReplacesUnknownByTheTruthAndReopensItsHour) {
-  const Claimed claimed = ClaimCalls(3);
+  const Made claimed = ClaimCalls(3);
   Query(
-      "UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'gone' WHERE call_id "
+      "UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'dead' WHERE call_id "
       "<> 'a3'");
   Query("UPDATE webhook_deliveries SET enqueued_at = '2024-05-05 10:59:59.999999+00' WHERE call_id = 'a1'");
   Query("UPDATE webhook_deliveries SET enqueued_at = '2024-05-05 11:00:00+00' WHERE call_id = 'a2'");
@@ -153,11 +153,11 @@ TEST_F(Recording, ReplacesUnknownByTheTruthAndReopensItsHour) {
   EXPECT_EQ(Value("SELECT string_agg(to_char(hour AT TIME ZONE 'UTC', 'HH24'), ' ' ORDER BY hour) FROM "
                   "webhook_summary"),
             "09 11 12")
-      << "the hour that is final cannot be counted anew";
+      << "an hour that is final is not counted again";
 }
 
 TEST_F(Recording, IsNotHeldUpByARowThatTheServerRefuses) {
-  const Claimed claimed = ClaimCalls(50);
+  const Made claimed = ClaimCalls(50);
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
   batch[17].result.remote_address = "no address";  // refused as text
@@ -186,7 +186,7 @@ TEST_F(Recording, IsNotHeldUpByARowForWhichATriggerRaises) {
       "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
       " $$ BEGIN IF NEW.response_body = 'poison' THEN RAISE 'not this'; END IF; RETURN NEW; END $$");
   Query("CREATE TRIGGER refuse BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
-  const Claimed claimed = ClaimCalls(5);
+  const Made claimed = ClaimCalls(5);
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
   batch[2].result.response_body = "poison";
@@ -195,13 +195,13 @@ TEST_F(Recording, IsNotHeldUpByARowForWhichATriggerRaises) {
   EXPECT_TRUE(Row(batch[2].key)["response_body"].is_null());
 }
 
-// By somebody at psql, say, who has left a transaction open.
-TEST_F(Recording, IsNotHeldUpByARowThatSomebodyHolds) {
-  const Claimed claimed = ClaimCalls(50);
+// For example, a person at psql has left a transaction open.
+TEST_F(Recording, IsNotHeldUpByALockedRow) {
+  const Made claimed = ClaimCalls(50);
   Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE call_id = 'a9'");
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
-  batch[17].key.id = DeliveryId(batch[17].key.id.get() + 1000);  // no such row: lost, and not held
+  batch[17].key.id = DeliveryId(batch[17].key.id.get() + 1000);  // no such row: lost, and not locked
   pqxx::connection other(url_);
   pqxx::work holder(other);
   holder.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(batch[33].key.id.get()) +
@@ -209,41 +209,41 @@ TEST_F(Recording, IsNotHeldUpByARowThatSomebodyHolds) {
   const SteadyTime start = Steady::now();
   const Recorded recorded = Record(session_, batch);
   EXPECT_LT(Steady::now() - start, std::chrono::seconds(2));
-  EXPECT_THAT(recorded.held, ElementsAre(batch[33].key.id));
+  EXPECT_THAT(recorded.locked, ElementsAre(batch[33].key.id));
   EXPECT_THAT(recorded.lost, ElementsAre(batch[17].key.id));
   EXPECT_EQ(recorded.unknown_resolved, 1);
   EXPECT_EQ(Log("delivered"), 48);
   holder.abort();
-  EXPECT_THAT(Record(session_, std::span(&batch[33], 1)).held, IsEmpty());
+  EXPECT_THAT(Record(session_, std::span(&batch[33], 1)).locked, IsEmpty());
   EXPECT_EQ(Log("delivered"), 49);
 }
 
-TEST_F(Recording, ThrowsWhenTheWholeLogIsHeld) {
-  const Claimed claimed = ClaimCalls(50);
+TEST_F(Recording, ThrowsWhenTheWholeLogIsLocked) {
+  const Made claimed = ClaimCalls(50);
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
   pqxx::connection other(url_);
   pqxx::work holder(other);
   holder.exec("LOCK TABLE webhook_deliveries");
   const SteadyTime start = Steady::now();
-  EXPECT_THROW(Record(session_, batch), Unavailable);
+  EXPECT_THROW(Record(session_, batch), postgres::Unavailable);
   EXPECT_LT(Steady::now() - start, std::chrono::seconds(2)) << "one wait, not one a row";
   holder.abort();
-  EXPECT_THAT(Record(session_, batch).held, IsEmpty());
+  EXPECT_THAT(Record(session_, batch).locked, IsEmpty());
   EXPECT_EQ(Log("delivered"), 50);
 }
 
 TEST_F(Recording, ThrowsWhenEveryRowWouldBeRefused) {
   const Finished finished = Delivered(KeyOf(ClaimCalls(1)));
   Query("ALTER TABLE webhook_deliveries RENAME tls_ms TO tls");
-  EXPECT_THROW(Record(session_, std::span(&finished, 1)), Refused);
+  EXPECT_THROW(Record(session_, std::span(&finished, 1)), postgres::Refused);
   Query("ALTER TABLE webhook_deliveries RENAME tls TO tls_ms");
   EXPECT_THAT(Record(session_, std::span(&finished, 1)).lost, IsEmpty());
 }
 
 TEST_F(Recording, ReachesRowsOfEveryDay) {
-  const Claimed claimed = ClaimCalls(2);
-  const DeliveryId yesterdays = claimed.sent[0];
+  const Made claimed = ClaimCalls(2);
+  const DeliveryId yesterdays = claimed.to_send[0];
   Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '1 day' WHERE id = " +
         std::to_string(yesterdays.get()));
   std::vector<Finished> batch{Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1))};
@@ -257,9 +257,9 @@ TEST_F(Recording, OfNothingIsNothing) {
   EXPECT_FALSE(session_.connected());
 }
 
-class GivingBack : public Recording {};
+class Requeueing : public Recording {};
 
-TEST_F(GivingBack, PutsTheRowBackAsItWas) {
+TEST_F(Requeueing, MovesTheRowToTheOutboxAsItWas) {
   AddAgent("a");
   AddCalls("a", 2, "a");
   Query("UPDATE webhook_outbox SET due_at = due_at - interval '1 minute', cause = 'test'");
@@ -267,62 +267,62 @@ TEST_F(GivingBack, PutsTheRowBackAsItWas) {
       "SELECT string_agg(concat_ws(' ', id, call_id, agent_id, cause, enqueued_at, due_at), ',' "
       "ORDER BY id) FROM webhook_outbox";
   const std::string before = Value(columns);
-  const Claimed first = dispatcher_.ClaimAll(session_);
-  const std::vector<Returned> batch{{KeyOf(first, 0), 1}, {KeyOf(first, 1), 20}};
-  EXPECT_THAT(GiveBack(session_, batch).not_back, IsEmpty());
+  const Made first = dispatcher_.ClaimAll(session_);
+  const std::vector<ToRequeue> batch{{KeyOf(first, 0), 1}, {KeyOf(first, 1), 20}};
+  EXPECT_THAT(Requeue(session_, batch).not_requeued, IsEmpty());
   EXPECT_EQ(Value(columns), before);
   EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries"), "0");
 
-  std::vector<int> returns;
-  const Claimed second =
-      std::get<Claimed>(dispatcher_.Claim(session_, Limits(5, 5), [&](const Candidate& candidate) {
-        returns.push_back(candidate.returns);
+  std::vector<int> requeues;
+  const Made second =
+      std::get<Made>(dispatcher_.Claim(session_, Limits(5, 5), [&](const Candidate& candidate) {
+        requeues.push_back(candidate.requeues);
         return Send{""};
       }));
-  EXPECT_EQ(second.sent, first.sent);
-  EXPECT_THAT(returns, ElementsAre(1, 20));
+  EXPECT_EQ(second.to_send, first.to_send);
+  EXPECT_THAT(requeues, ElementsAre(1, 20));
 
-  EXPECT_THAT(GiveBack(session_, batch).not_back, ElementsAre(first.sent[0], first.sent[1]))
+  EXPECT_THAT(Requeue(session_, batch).not_requeued, ElementsAre(first.to_send[0], first.to_send[1]))
       << "that was the claim before";
-  EXPECT_THAT(Record(session_, std::vector{Delivered(KeyOf(first, 0))}).lost, ElementsAre(first.sent[0]));
+  EXPECT_THAT(Record(session_, std::vector{Delivered(KeyOf(first, 0))}).lost, ElementsAre(first.to_send[0]));
   EXPECT_EQ(Log("in_flight"), 2);
 }
 
-TEST_F(GivingBack, NeverBringsAnUnknownRowBack) {
-  const Claimed claimed = ClaimCalls(1);
-  Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'gone'");
-  EXPECT_THAT(GiveBack(session_, std::vector<Returned>{{KeyOf(claimed), 1}}).not_back,
-              ElementsAre(claimed.sent[0]));
+TEST_F(Requeueing, NeverRequeuesAnUnknownRow) {
+  const Made claimed = ClaimCalls(1);
+  Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now(), error = 'dead'");
+  EXPECT_THAT(Requeue(session_, std::vector<ToRequeue>{{KeyOf(claimed), 1}}).not_requeued,
+              ElementsAre(claimed.to_send[0]));
   EXPECT_EQ(Outbox(), 0);
   EXPECT_EQ(Log("unknown"), 1);
 }
 
-TEST_F(GivingBack, IsNotHeldUpByARowThatSomebodyHolds) {
-  const Claimed claimed = ClaimCalls(5);
-  std::vector<Returned> batch;
+TEST_F(Requeueing, IsNotHeldUpByALockedRow) {
+  const Made claimed = ClaimCalls(5);
+  std::vector<ToRequeue> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back({key, 1});
   pqxx::connection other(url_);
   pqxx::work holder(other);
-  holder.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed.sent[2].get()) +
+  holder.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed.to_send[2].get()) +
               " FOR UPDATE");
-  const GivenBack given_back = GiveBack(session_, batch);
-  EXPECT_THAT(given_back.held, ElementsAre(claimed.sent[2]));
-  EXPECT_THAT(given_back.not_back, IsEmpty());
+  const Requeued requeued = Requeue(session_, batch);
+  EXPECT_THAT(requeued.locked, ElementsAre(claimed.to_send[2]));
+  EXPECT_THAT(requeued.not_requeued, IsEmpty());
   EXPECT_EQ(Outbox(), 4);
   holder.abort();
-  EXPECT_THAT(GiveBack(session_, std::span(&batch[2], 1)).not_back, IsEmpty());
+  EXPECT_THAT(Requeue(session_, std::span(&batch[2], 1)).not_requeued, IsEmpty());
   EXPECT_EQ(Outbox(), 5);
 }
 
-TEST_F(GivingBack, IsNotHeldUpByARowThatTheOutboxRefuses) {
-  const Claimed claimed = ClaimCalls(3);
+TEST_F(Requeueing, IsNotHeldUpByARowThatTheOutboxRefuses) {
+  const Made claimed = ClaimCalls(3);
   Query("UPDATE webhook_deliveries SET cause = 'resend' WHERE call_id = 'a2'");
   Query(
       "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at) "
       "VALUES ('a2', 'a', 'resend', now(), now())");
-  std::vector<Returned> batch;
+  std::vector<ToRequeue> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back({key, 1});
-  EXPECT_THAT(GiveBack(session_, batch).not_back, ElementsAre(claimed.sent[1]));
+  EXPECT_THAT(Requeue(session_, batch).not_requeued, ElementsAre(claimed.to_send[1]));
   EXPECT_EQ(Outbox(), 3);
   EXPECT_EQ(Log("in_flight"), 1);
 }

@@ -1,10 +1,10 @@
 // Every statement of the store, as a login role that is a member of postcall_service and of nothing else.
 #include "dispatcher/store/confirm.h"
 #include "dispatcher/store/database_fit.h"
-#include "dispatcher/store/give_back.h"
 #include "dispatcher/store/liveness.h"
 #include "dispatcher/store/partitions.h"
 #include "dispatcher/store/reports.h"
+#include "dispatcher/store/requeue.h"
 #include "dispatcher/store/resolve.h"
 #include "dispatcher/store/upkeep.h"
 #include "tests/integration/store/store_test.h"
@@ -13,6 +13,7 @@
 namespace postcall::store {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using namespace std::chrono_literals;
@@ -26,8 +27,9 @@ class ServiceRole : public StoreTest {
     AddAgent("a");
   }
 
-  Session service_{{.url = test::SharedPostgres().Url(Value("SELECT current_database()"), "service_login"),
-                    .application_name = "service_role_test"}};
+  postgres::Session service_{
+      {.url = test::SharedPostgres().Url(Value("SELECT current_database()"), "service_login"),
+       .application_name = "service_role_test"}};
   SteadyTime now_ = Steady::now();
 };
 
@@ -39,31 +41,31 @@ TEST_F(ServiceRole, FindsThatTheDatabaseFits) {
 
 TEST_F(ServiceRole, ClaimsAndRecords) {
   AddCalls("a", 3, "c");
-  const Claimed claimed = Starter().ClaimAll(service_);
-  ASSERT_THAT(claimed.sent, SizeIs(3));
+  const Made claimed = Starter().ClaimAll(service_);
+  ASSERT_THAT(claimed.to_send, SizeIs(3));
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
   EXPECT_THAT(Record(service_, batch).lost, IsEmpty());
   EXPECT_EQ(Log("delivered"), 3);
 }
 
-TEST_F(ServiceRole, RecordsBesideARowThatSomebodyHolds) {
+TEST_F(ServiceRole, RecordsBesideALockedRow) {
   AddCalls("a", 2, "c");
   std::vector<Finished> batch;
   for (const DeliveryKey& key : KeysOf(Starter().ClaimAll(service_))) batch.push_back(Delivered(key));
   pqxx::connection other(url_);
   pqxx::work holder(other);
   holder.exec("SELECT FROM webhook_deliveries WHERE call_id = 'c1' FOR UPDATE");
-  EXPECT_THAT(Record(service_, batch).held, SizeIs(1));
+  EXPECT_THAT(Record(service_, batch).locked, SizeIs(1));
   EXPECT_EQ(Log("delivered"), 1);
 }
 
 TEST_F(ServiceRole, EndsInTheClaimWhatIsNotToBeSent) {
   AddCalls("a", 1, "c");
   const auto result = Starter().Claim(service_, Limits(10, 10), [](const Candidate&) -> Verdict {
-    return Finish{Outcome::kSkipped, "https://example.com/", "gone"};
+    return Finish{Outcome::kSkipped, "https://example.com/", "removed"};
   });
-  EXPECT_THAT(std::get<Claimed>(result).finished, SizeIs(1));
+  EXPECT_THAT(std::get<Made>(result).finished, SizeIs(1));
   EXPECT_EQ(Log("skipped"), 1);
 }
 
@@ -77,18 +79,23 @@ TEST_F(ServiceRole, PutsOffACallThatCannotBeReadAndAtLastEndsIt) {
   Query("CREATE OR REPLACE VIEW webhook_source AS " +
         std::string(view).replace(view.find("a.score"), 7, "raises() AS score"));
   Starter starter;
-  EXPECT_THAT(starter.ClaimAll(service_).sent, IsEmpty());
+  EXPECT_THAT(starter.ClaimAll(service_).unreadable, ElementsAre(AgentId("a")));
+  Seen seen;
+  ClaimLimits limits = Limits(1, 1);
+  limits.only_agents = {AgentId("a")};
+  const auto claim_slowly = [&] { return std::get<Made>(starter.Claim(service_, limits, seen.SendAll())); };
+  EXPECT_THAT(claim_slowly().to_send, IsEmpty());
   EXPECT_EQ(Value("SELECT unread FROM webhook_outbox"), "1");
   Query("UPDATE webhook_outbox SET unread = 5, due_at = now()");
-  EXPECT_THAT(starter.ClaimAll(service_, 1).finished, SizeIs(1));
+  EXPECT_THAT(claim_slowly().finished, SizeIs(1));
   EXPECT_EQ(Log("not_sent"), 1);
 }
 
-TEST_F(ServiceRole, GivesBackWhatItDidNotSend) {
+TEST_F(ServiceRole, RequeuesWhatItDidNotSend) {
   AddCalls("a", 2, "c");
-  std::vector<Returned> returned;
+  std::vector<ToRequeue> returned;
   for (const DeliveryKey& key : KeysOf(Starter().ClaimAll(service_))) returned.push_back({key, 1});
-  EXPECT_THAT(GiveBack(service_, returned).not_back, IsEmpty());
+  EXPECT_THAT(Requeue(service_, returned).not_requeued, IsEmpty());
   EXPECT_EQ(Outbox(), 2);
   EXPECT_EQ(Log("in_flight"), 0);
 }
@@ -96,25 +103,24 @@ TEST_F(ServiceRole, GivesBackWhatItDidNotSend) {
 TEST_F(ServiceRole, ConfirmsAndResolvesItsClaims) {
   AddCalls("a", 2, "c");
   Starter starter;
-  const Claimed claimed = starter.ClaimAll(service_);
+  const Made claimed = starter.ClaimAll(service_);
   const std::vector<DeliveryKey> keys = KeysOf(claimed);
   EXPECT_THAT(Confirm(service_, starter.id(), keys).still, SizeIs(2));
-  const Resolved resolved = ResolveClaim(
-      service_, starter.id(), starter.instance(),
-      {.claimed = claimed, .transaction_id = Value("SELECT xmin FROM webhook_deliveries LIMIT 1")});
+  const Resolved resolved =
+      ResolveClaim(service_, starter.DoubtOf(claimed, Value("SELECT xmin FROM webhook_deliveries LIMIT 1")));
   EXPECT_EQ(resolved.fate, Fate::kCommitted);
-  EXPECT_THAT(resolved.in_flight, SizeIs(2));
+  EXPECT_THAT(resolved.ours, ElementsAre(true, true));
 }
 
-TEST_F(ServiceRole, MakesUnknownWhatAGoneDispatcherLeftAndTakesItsLateOutcome) {
+TEST_F(ServiceRole, MakesTheRowsOfADeadDispatcherUnknownAndTakesItsLateOutcome) {
   AddCalls("a", 1, "c");
-  Starter gone("gone");
-  const Claimed claimed = gone.ClaimAll(service_);
+  Starter dead("dead");
+  const Made claimed = dead.ClaimAll(service_);
   const Starter self;
   Observer observer(self.id(), [this] { return now_; });
-  EXPECT_TRUE(Beat(service_, self.id(), "self"));
+  EXPECT_TRUE(SendHeartbeat(service_, self.id(), "self"));
   for (int second = 0; second <= 31; ++second, now_ += 1s) {
-    for (const Gone& lost : observer.Look(service_)) EXPECT_THAT(lost.unknown, SizeIs(1));
+    for (const DeadDispatcher& lost : observer.Look(service_)) EXPECT_THAT(lost.unknown, SizeIs(1));
   }
   EXPECT_EQ(Log("unknown"), 1);
   // Its hour was closed meanwhile.
@@ -130,12 +136,12 @@ TEST_F(ServiceRole, MakesUnknownWhatAGoneDispatcherLeftAndTakesItsLateOutcome) {
   EXPECT_EQ(Value("SELECT count(*) FROM webhook_dispatchers"), "0");
 }
 
-TEST_F(ServiceRole, SweepsWhatNobodyHolds) {
+TEST_F(ServiceRole, SweepsRowsThatNoDispatcherHolds) {
   AddCalls("a", 2, "c");
   Starter starter;
-  const Claimed claimed = starter.ClaimAll(service_);
+  const Made claimed = starter.ClaimAll(service_);
   Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '1 minute'");
-  EXPECT_THAT(SweepOwn(service_, starter.id(), std::span(claimed.sent).first(1)), SizeIs(1));
+  EXPECT_THAT(SweepOwn(service_, starter.id(), std::span(claimed.to_send).first(1)), SizeIs(1));
   Unregister(service_, starter.id());
   EXPECT_THAT(SweepOrphans(service_), SizeIs(1));
   EXPECT_EQ(Log("unknown"), 2);
@@ -156,13 +162,13 @@ TEST_F(ServiceRole, KeepsPartitionsAndClaimsIntoThem) {
   EXPECT_EQ(Log("delivered"), 1);
 }
 
-TEST_F(ServiceRole, SeesToTheReportsAndToWhatIsOld) {
+TEST_F(ServiceRole, KeepsTheReportsAndDeletesWhatIsOld) {
   AddCalls("a", 1, "c");
   EXPECT_EQ(SampleOutbox(service_).depth, 1);
   EXPECT_EQ(SampleUnaccounted(service_), 0);
   EXPECT_EQ(CloseHours(service_), 0) << "the first look only marks the moment";
   Query("INSERT INTO webhook_declined VALUES ('old', 'no_url', now() - interval '401 days')");
-  EXPECT_EQ(PurgeOld(service_), 1);
+  EXPECT_EQ(PurgeOld(service_, 400), 1);
   Query(
       "UPDATE webhook_outbox SET awaits_analysis = true, due_at = now() + interval '1 hour';"
       "INSERT INTO webhook_analysis_hints VALUES ('c1')");

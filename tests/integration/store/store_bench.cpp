@@ -1,6 +1,7 @@
 // What a claim and a record cost: microseconds a row, in batches, on a private PostgreSQL with fsync on.
-//   store_bench [rows] [batch] [--long-transaction]
-// 200 agents with a backlog, one among them with a third of all rows.
+//   store_bench [rows] [batch] [--long-transaction | --wrong-moment]
+// 200 agents with a backlog, one among them with a third of all rows. --wrong-moment: the tables are full
+// of an earlier backlog's dead rows, which an open transaction keeps, and were analysed with three rows left.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -103,13 +104,30 @@ class Meter {
   std::size_t rows_ = 0;
 };
 
-DispatcherId NewDispatcherId() {
-  Uuid id = Uuid::Random();
-  std::fill(id.bytes.begin() + 8, id.bytes.end(), std::uint8_t{0});
-  return DispatcherId(id);
-}
+struct ClaimedRows {
+  std::vector<PickedRow> rows;
+  Claimed by;
+};
 
-void Run(int rows, int batch, bool long_transaction) {
+constexpr const char* kAnalyseAtTheWrongMoment = R"sql(
+    UPDATE webhook_outbox SET agent_id = 'agent-' || id % 2000;
+    CREATE TABLE backlog AS TABLE webhook_outbox;
+    DELETE FROM webhook_outbox;
+    DO $$
+    BEGIN
+      FOR round IN 1..5 LOOP
+        INSERT INTO webhook_outbox TABLE backlog;
+        DELETE FROM webhook_outbox;
+      END LOOP;
+    END
+    $$;
+    INSERT INTO webhook_outbox SELECT * FROM backlog LIMIT 3;
+    ANALYZE webhook_outbox;
+    DELETE FROM webhook_outbox;
+    INSERT INTO webhook_outbox TABLE backlog;
+)sql";
+
+void Run(int rows, int batch, bool long_transaction, bool wrong_moment) {
   test::PrivatePostgres postgres({.fsync = true, .settings = {"shared_buffers=512MB", "max_wal_size=4GB"}});
   const std::string url = postgres.CreateMigratedDatabase();
   pqxx::connection platform(url);
@@ -124,34 +142,39 @@ void Run(int rows, int batch, bool long_transaction) {
   }
   pqxx::connection other(url);
   std::unique_ptr<pqxx::work> holder;
-  if (long_transaction) {
+  if (long_transaction || wrong_moment) {
     holder = std::make_unique<pqxx::work>(other);
     holder->exec("SELECT pg_current_xact_id()");
   }
+  if (wrong_moment) {
+    pqxx::nontransaction(platform).exec("ALTER TABLE webhook_outbox SET (autovacuum_enabled = off)");
+    pqxx::nontransaction(platform).exec(kAnalyseAtTheWrongMoment);
+  }
 
-  Session session({.url = url, .application_name = "store_bench"});
-  const DispatcherId dispatcher = NewDispatcherId();
-  Uuid claim_id = dispatcher.get();
+  postgres::Session session({.url = url, .application_name = "store_bench"});
+  const DispatcherId dispatcher = DispatcherId::Random();
+  std::uint64_t number = 0;
   ClaimLimits limits;
   limits.max_rows = batch;
   limits.per_agent = 50;
   std::int64_t bytes = 0;
-  const Judge judge = {.admit = [](const Candidate&) { return Read{}; },
-                       .decide =
-                           [&](const Candidate& candidate) {
-                             bytes += static_cast<std::int64_t>(candidate.call->analysis.summary->size());
-                             return Send{"https://host77.example.com/hook"};
-                           },
-                       .give_up = {},
-                       .forget = [] {}};
-  const auto claim = [&] {
-    for (std::size_t i = 15; ++claim_id.bytes[i] == 0; --i) {
-    }
-    auto result = std::get<Claimed>(Claim(session, dispatcher, ClaimId(claim_id), "bench", limits, judge));
-    limits.after = result.last_agent;
-    return result;
+  const auto claim = [&]() -> ClaimedRows {
+    auto open = std::get<OpenClaim>(
+        OpenClaim::Pick(session, {dispatcher, ClaimId::Of(dispatcher, ++number), "bench"}, limits));
+    ClaimedRows claimed{open.TakeRows(), {}};
+    std::vector<ToSend> to_send;
+    for (const PickedRow& row : claimed.rows) to_send.push_back({&row, "https://host77.example.com/hook"});
+    const auto calls = std::get<OpenClaim::Calls>(open.Read(to_send));
+    for (const std::optional<Call>& call : calls)
+      bytes += static_cast<std::int64_t>(call->analysis.summary->size());
+    claimed.rows.resize(calls.size());
+    to_send.resize(calls.size());
+    limits.after = open.walk().last_agent;
+    claimed.by = std::get<Claimed>(std::move(open).Commit(to_send));
+    return claimed;
   };
-  std::vector<Claimed> claims{claim()};
+  std::vector<ClaimedRows> claims;
+  claims.push_back(claim());
   const pid_t server = [&] {
     pqxx::nontransaction ask(platform);
     return ask.exec("SELECT pid FROM pg_stat_activity WHERE application_name = 'store_bench'")[0][0]
@@ -161,19 +184,19 @@ void Run(int rows, int batch, bool long_transaction) {
   Meter claiming("claim", server);
   while (claiming.rows() < static_cast<std::size_t>(rows) / 2) {
     claims.push_back(claim());
-    claiming.Count(claims.back().sent.size());
+    claiming.Count(claims.back().rows.size());
   }
   claiming.Print();
 
   std::vector<std::vector<Finished>> batches;
   const std::string body =
       R"({"status": "accepted", "id": "0123456789", "message": ")" + std::string(900, 'x') + "\"}";
-  for (const Claimed& claimed : claims) {
+  for (const ClaimedRows& claimed : claims) {
     auto& finished = batches.emplace_back();
-    for (const DeliveryId& id : claimed.sent) {
+    for (const PickedRow& picked : claimed.rows) {
       Finished& row = finished.emplace_back();
-      row.key = {.id = id, .claimed_at = claimed.anchor.at, .claim_id = claimed.claim_id};
-      row.finished_at = claimed.anchor.at + std::chrono::milliseconds(300);
+      row.key = {.id = picked.id, .claimed_at = claimed.by.anchor.at, .claim_id = claimed.by.claim_id};
+      row.finished_at = claimed.by.anchor.at + std::chrono::milliseconds(300);
       row.result.outcome = Outcome::kDelivered;
       row.result.reached = Reached::kResponseComplete;
       row.result.http_status = 200;
@@ -201,7 +224,8 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const std::vector<std::string> words(argv + 1, argv + argc);
   const bool long_transaction = !words.empty() && words.back() == "--long-transaction";
+  const bool wrong_moment = !words.empty() && words.back() == "--wrong-moment";
   const int rows = !words.empty() ? std::atoi(words[0].c_str()) : 100'000;
   const int batch = words.size() > 1 ? std::atoi(words[1].c_str()) : 500;
-  postcall::store::Run(rows, batch, long_transaction);
+  postcall::store::Run(rows, batch, long_transaction, wrong_moment);
 }

@@ -1,7 +1,10 @@
 #include "tests/integration/store/store_test.h"
 
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
+#include "dispatcher/store/set_aside.h"
 #include "tests/support/private_postgres.h"
 
 namespace postcall::store {
@@ -45,39 +48,131 @@ int StoreTest::Log(const std::string& outcome) {
   return std::stoi(Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = '" + outcome + "'"));
 }
 
-Starter::Starter(std::string instance) : instance_(std::move(instance)) {
-  Uuid id = Uuid::Random();
-  std::fill(id.bytes.begin() + 8, id.bytes.end(), std::uint8_t{0});
-  id_ = DispatcherId(id);
+Starter::Starter(std::string instance) : id_(DispatcherId::Random()), instance_(std::move(instance)) {}
+
+Claimer Starter::NextClaimer() { return {id_, ClaimId::Of(id_, ++claims_), instance_}; }
+
+namespace {
+
+Candidate CandidateOf(const PickedRow& row, const OpenClaim& claim, const std::optional<Call>& call = {}) {
+  return {.id = row.id,
+          .call_id = row.call_id.get(),
+          .agent_id = row.agent_id.get(),
+          .cause = row.cause,
+          .due_at = row.due_at,
+          .requeues = row.requeues,
+          .settings = claim.SettingsOf(row),
+          .call = call ? &*call : nullptr};
 }
 
-ClaimId Starter::NextClaimId() {
-  Uuid id = id_.get();
-  ++claims_;
-  for (std::size_t i = 0; i < 8; ++i) id.bytes[15 - i] = static_cast<std::uint8_t>(claims_ >> (8 * i));
-  return ClaimId(id);
+void NoteFinished(const Claimed& claimed, Made& made) {
+  for (const FinishedRow& row : claimed.finished) made.finished.push_back(row.row.id);
 }
 
-std::variant<Claimed, InDoubt> Starter::Claim(Session& session, const ClaimLimits& limits,
-                                              const Judge& judge) {
-  return store::Claim(session, id_, NextClaimId(), instance_, limits, judge);
+Made MadeOf(const TooMany& too_many, const ClaimLimits& limits) {
+  Made made;
+  made.last_agent = limits.after;
+  made.more = true;
+  made.candidates = too_many.rows;
+  made.rows_next = too_many.rows_next;
+  return made;
 }
 
-Claimed Starter::ClaimAll(Session& session, int rows) {
+std::variant<Made, InDoubt> NotRead(postgres::Session& session, const Claimer& claimer,
+                                    const ClaimLimits& limits, const Unreadable& row) {
+  Made made;
+  made.more = true;
+  made.unreadable.push_back(row.agent_id);
+  if (limits.only_agents.empty()) {
+    made.timed_out = row.timed_out;
+    made.last_agent = row.timed_out ? row.agent_id : limits.after;
+    return made;
+  }
+  made.last_agent = row.agent_id;
+  auto result = SetAside(session, claimer, row, "unreadable");
+  if (auto* doubt = std::get_if<InDoubt>(&result)) return std::move(*doubt);
+  NoteFinished(std::get<Claimed>(result), made);
+  return made;
+}
+
+}  // namespace
+
+std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const ClaimLimits& limits,
+                                           const Judge& judge) {
+  const Claimer claimer = NextClaimer();
+  auto picked = OpenClaim::Pick(session, claimer, limits);
+  if (std::holds_alternative<Nothing>(picked)) {
+    Made made;
+    made.last_agent = limits.after;
+    return made;
+  }
+  if (const auto* too_many = std::get_if<TooMany>(&picked)) return MadeOf(*too_many, limits);
+  if (const auto* row = std::get_if<Unreadable>(&picked)) return NotRead(session, claimer, limits, *row);
+  auto claim = std::get<OpenClaim>(std::move(picked));
+
+  std::vector<PickedRow> admitted;
+  for (PickedRow& row : claim.TakeRows()) {
+    auto verdict = judge.admit(CandidateOf(row, claim));
+    if (auto* finish = std::get_if<Finish>(&verdict)) {
+      claim.Finish(std::move(row), finish->outcome, finish->url, finish->error);
+    } else if (std::holds_alternative<Read>(verdict)) {
+      admitted.push_back(std::move(row));
+    }
+  }
+  std::vector<ToSend> to_read;
+  for (const PickedRow& row : admitted) to_read.push_back({&row, ""});
+  const auto read = claim.Read(to_read);
+  if (const auto* too_many = std::get_if<TooMany>(&read)) return MadeOf(*too_many, limits);
+  if (const auto* row = std::get_if<Unreadable>(&read)) return NotRead(session, claimer, limits, *row);
+  const auto& calls = std::get<OpenClaim::Calls>(read);
+
+  std::vector<std::string> urls(calls.size());
+  std::vector<ToSend> to_send;
+  Made made;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    auto verdict = judge.decide(CandidateOf(admitted[i], claim, calls[i]));
+    if (auto* finish = std::get_if<Finish>(&verdict)) {
+      claim.Finish(admitted[i], finish->outcome, finish->url, finish->error);
+    } else if (auto* send = std::get_if<Send>(&verdict)) {
+      urls[i] = send->url;
+      to_send.push_back({&admitted[i], urls[i]});
+      made.to_send.push_back(admitted[i].id);
+    }
+  }
+  const Walk walk = claim.walk();
+  made.candidates = walk.rows;
+  made.last_agent = walk.last_agent;
+  made.more = walk.more;
+  made.unreadable = walk.unread;
+  auto result = std::move(claim).Commit(to_send);
+  if (auto* doubt = std::get_if<InDoubt>(&result)) return std::move(*doubt);
+  const auto& claimed = std::get<Claimed>(result);
+  made.claim_id = claimed.claim_id;
+  made.anchor = claimed.anchor;
+  made.owned_since = claimed.owned_since;
+  NoteFinished(claimed, made);
+  return made;
+}
+
+Made Starter::ClaimAll(postgres::Session& session, int rows) {
   Seen seen;
   auto result = Claim(session, Limits(rows, rows), seen.SendAll());
-  if (!std::holds_alternative<Claimed>(result)) throw std::runtime_error("the claim is in doubt");
-  return std::get<Claimed>(std::move(result));
+  if (!std::holds_alternative<Made>(result)) throw std::runtime_error("the claim is in doubt");
+  return std::get<Made>(std::move(result));
+}
+
+InDoubt Starter::DoubtOf(const Made& made, std::string transaction_id) const {
+  InDoubt doubt;
+  doubt.claimer = {id_, made.claim_id, instance_};
+  doubt.claimed.claim_id = made.claim_id;
+  doubt.claimed.anchor = made.anchor;
+  doubt.to_send = made.to_send;
+  doubt.transaction_id = std::move(transaction_id);
+  return doubt;
 }
 
 Judge JudgeBy(Decide decide) {
-  return {.admit = [](const Candidate&) { return Read{}; },
-          .decide = std::move(decide),
-          .give_up =
-              [](const Candidate&) {
-                return Finish{Outcome::kNotSent, "", "unreadable"};
-              },
-          .forget = [] {}};
+  return {.admit = [](const Candidate&) { return Read{}; }, .decide = std::move(decide)};
 }
 
 ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
@@ -96,13 +191,18 @@ Decide Seen::SendAll() {
   };
 }
 
-DeliveryKey KeyOf(const Claimed& claimed, std::size_t row) {
-  return {.id = claimed.sent.at(row), .claimed_at = claimed.anchor.at, .claim_id = claimed.claim_id};
+DeliveryKey KeyOf(const Made& made, std::size_t row) {
+  return {.id = made.to_send.at(row), .claimed_at = made.anchor.at, .claim_id = made.claim_id};
 }
 
-std::vector<DeliveryKey> KeysOf(const Claimed& claimed) {
+DeliveryKey KeyOf(const InDoubt& doubt, std::size_t row) {
+  return {
+      .id = doubt.to_send.at(row), .claimed_at = doubt.claimed.anchor.at, .claim_id = doubt.claimed.claim_id};
+}
+
+std::vector<DeliveryKey> KeysOf(const Made& made) {
   std::vector<DeliveryKey> keys;
-  for (std::size_t i = 0; i < claimed.sent.size(); ++i) keys.push_back(KeyOf(claimed, i));
+  for (std::size_t i = 0; i < made.to_send.size(); ++i) keys.push_back(KeyOf(made, i));
   return keys;
 }
 

@@ -5,14 +5,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <pqxx/pqxx>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
+#include "dispatcher/postgres/database.h"
 #include "dispatcher/store/claim.h"
-#include "dispatcher/store/database.h"
 #include "dispatcher/store/record.h"
 #include "schema/delivery.h"
 
@@ -35,14 +38,57 @@ class StoreTest : public ::testing::Test {
 
   const std::string url_;
   pqxx::connection platform_;
-  Session session_;
+  postgres::Session session_;
 };
 
+// A row as a test decides about it. Views are valid during the call only.
+struct Candidate {
+  DeliveryId id;
+  std::string_view call_id;
+  std::string_view agent_id;
+  Cause cause = Cause::kCompletion;
+  DatabaseTime due_at;
+  int requeues = 0;
+  const SettingsAsRead* settings = nullptr;  // none: the agent was removed
+  const Call* call = nullptr;                // once it is read; none: the call was removed
+};
+
+struct Leave {};
+struct Read {};
+struct Send {
+  std::string url;
+};
+struct Finish {
+  Outcome outcome = Outcome::kSkipped;
+  std::string url;
+  std::string error;
+};
 using Verdict = std::variant<Leave, Send, Finish>;
 using Decide = std::function<Verdict(const Candidate&)>;
 
+// What a test decides about each row: before its call is read, and after.
+struct Judge {
+  std::function<std::variant<Leave, Read, Finish>(const Candidate&)> admit;
+  Decide decide;
+};
+
 // Admits every row.
 Judge JudgeBy(Decide decide);
+
+// What a claim came to, whatever it was.
+struct Made {
+  ClaimId claim_id;
+  ClockAnchor anchor{};
+  SteadyTime owned_since{};
+  std::vector<DeliveryId> to_send;
+  std::vector<DeliveryId> finished;
+  int candidates = 0;
+  AgentId last_agent;
+  bool more = false;
+  int rows_next = 0;  // of TooMany
+  std::vector<AgentId> unreadable;
+  bool timed_out = false;
+};
 
 // One start of a dispatcher, as the claim thread sees itself.
 class Starter {
@@ -51,14 +97,20 @@ class Starter {
 
   const DispatcherId& id() const { return id_; }
   const std::string& instance() const { return instance_; }
-  ClaimId NextClaimId();
+  Claimer NextClaimer();
 
-  std::variant<Claimed, InDoubt> Claim(Session& session, const ClaimLimits& limits, const Judge& judge);
-  std::variant<Claimed, InDoubt> Claim(Session& session, const ClaimLimits& limits, const Decide& decide) {
+  // Sets a row aside that a claim of `only_agents` cannot read.
+  std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
+                                    const Judge& judge);
+  std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
+                                    const Decide& decide) {
     return Claim(session, limits, JudgeBy(decide));
   }
-  // Claims up to `rows` and judges each Send; fails the test when the claim is in doubt.
-  Claimed ClaimAll(Session& session, int rows = 100);
+  // Claims up to `rows` and decides to send each; fails the test when the claim is in doubt.
+  Made ClaimAll(postgres::Session& session, int rows = 100);
+
+  // As if the commit of this claim had been in doubt.
+  InDoubt DoubtOf(const Made& made, std::string transaction_id) const;
 
  private:
   DispatcherId id_;
@@ -75,8 +127,9 @@ struct Seen {
   Decide SendAll();
 };
 
-DeliveryKey KeyOf(const Claimed& claimed, std::size_t row = 0);
-std::vector<DeliveryKey> KeysOf(const Claimed& claimed);
+DeliveryKey KeyOf(const Made& made, std::size_t row = 0);
+DeliveryKey KeyOf(const InDoubt& doubt, std::size_t row);
+std::vector<DeliveryKey> KeysOf(const Made& made);
 
 // Delivered with status 200, one second after the claim.
 Finished Delivered(const DeliveryKey& key);

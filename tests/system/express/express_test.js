@@ -26,7 +26,7 @@ async function waitFor(condition, what, stillWorthIt) {
   const deadline = Date.now() + kSecondsForAll * 1000;
   while (!(await condition())) {
     stillWorthIt();
-    assert.ok(Date.now() < deadline, `not within ${kSecondsForAll} s: ${what}`);
+    assert.ok(Date.now() < deadline, `did not happen within ${kSecondsForAll} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -58,7 +58,7 @@ async function main() {
       AND (SELECT count(*) FROM webhook_deliveries WHERE outcome <> 'in_flight') = ${kCalls};`) === 't',
     'every call has its row', mustRun);
     dispatcher.kill('SIGTERM');
-    assert.deepEqual(await ended, [0, null], `the dispatcher did not end well:\n${log}`);
+    assert.deepEqual(await ended, [0, null], `the dispatcher did not exit with 0:\n${log}`);
   } finally {
     dispatcher.kill('SIGKILL');
     server.close();
@@ -67,7 +67,7 @@ async function main() {
 
   assert.equal(await psql('SELECT outcome, http_status, error, count(*) FROM webhook_deliveries GROUP BY 1, 2, 3;'),
     `delivered|200||${kCalls}`);
-  assert.equal(received.length, kCalls, 'one POST a call');
+  assert.equal(received.length, kCalls, 'one POST per call');
   const byId = new Map(received.map((request) => [request.callId, request]));
   assert.equal(byId.size, kCalls, 'no call twice');
 

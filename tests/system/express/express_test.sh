@@ -20,14 +20,14 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Once for each version asked for. In a folder of its own first: a broken-off install is never mistaken for a whole one.
+# Installs each version once, first into a temporary folder, so that an incomplete installation is never used.
 installed=$cache/$(sha256sum "$here/package.json" | cut -c -16)
 if [[ ! -d $installed ]]; then
   mkdir -p -- "$cache"
   fresh=$(mktemp -d -- "$cache/new.XXXXXX")
   cp -- "$here/package.json" "$fresh"
   npm install --prefix "$fresh" --no-package-lock --no-audit --no-fund --loglevel=error
-  mv -T -- "$fresh" "$installed" 2>/dev/null || rm -rf -- "$fresh" # another run was first
+  mv -T -- "$fresh" "$installed" 2>/dev/null || rm -rf -- "$fresh" # another run has installed it already
 fi
 
 folder=$(private_temporary_folder)

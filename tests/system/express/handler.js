@@ -1,5 +1,5 @@
-// A customer's endpoint, written after the public description of the webhook: answers at once, processes afterwards,
-// takes no call twice. `processCallData(callId, data, request)` is the customer's own code.
+// A customer's endpoint, as the public description of the webhook shows it: it answers at once, processes the call
+// later, and processes no call twice. `processCallData(callId, data, request)` is the customer's own code.
 'use strict';
 
 const express = require('express');
@@ -8,7 +8,7 @@ function createApp(processCallData) {
   const app = express();
   const seen = new Set();
 
-  // The bytes are kept beside what was parsed, so that a test can look at both.
+  // Keeps the bytes as well as the parsed body, so that a test can check both.
   app.use(express.json({ limit: '1mb', verify: (req, _res, bytes) => { req.rawBody = bytes; } }));
 
   app.post('/webhook/call-completed', (req, res) => {

@@ -1,8 +1,8 @@
-// Calls full of what breaks a careless JSON writer, each as SQL that stores it and as the payload that JSON.parse must
-// give for it. Drawn from a seed, so that a failure can be had again.
+// Calls with values that break a careless JSON writer: the SQL that stores each call, and the payload that JSON.parse
+// must return for it. They are drawn from a seed, so that a failure can be repeated.
 'use strict';
 
-// mulberry32: small, and the same everywhere.
+// mulberry32 is small and gives the same numbers everywhere.
 function generator(seed) {
   let state = seed >>> 0;
   return () => {
@@ -21,7 +21,7 @@ const kOddTexts = [
   '\ud800\udc00\udbff\udfff', '\u{1f600}\u{20000}\u{e0041}\u{10ffff}', 'null', 'true', '[1,2]', '{"a":1}', '1e5',
   '__proto__', 'constructor', 'x'.repeat(20000), '\u{1f642}'.repeat(5000),
 ];
-// As written in SQL; jsonb and JSON.parse then read them in their own ways, which must agree.
+// Numbers as SQL text. jsonb and JSON.parse each read them, and the results must agree.
 const kOddNumbers = [
   '0', '-1', '85', '92.5', '1.10', '0.1', '9007199254740993', '-9223372036854775808', '18446744073709551615',
   '123456789012345678901234567890', '0.1000000000000000055511151231257827021181583404541015625', '1e21', '1E-7',
@@ -40,7 +40,7 @@ const kAnalysisJson = [
   ['interestsAndNeeds', 'interests_and_needs'], ['actionItems', 'action_items'], ['sentiment', 'sentiment'],
 ];
 
-// By code points, so that no surrogate pair is cut in two.
+// Counts code points, so that no surrogate pair is cut in two.
 const firstOf = (text, count) => [...text].slice(0, count).join('');
 const quote = (text) => `'${text.replaceAll("'", "''")}'`;
 
@@ -57,7 +57,7 @@ class Writer {
     return list[this.below(list.length)];
   }
 
-  // Any text that PostgreSQL can hold: no NUL, no half of a surrogate pair.
+  // Any text that PostgreSQL can store: no NUL and no single half of a surrogate pair.
   text() {
     if (this.random() < 0.5) return this.oneOf(kOddTexts);
     let text = '';
@@ -70,7 +70,7 @@ class Writer {
     return text;
   }
 
-  // JSON text, not a JavaScript value: a value would have lost digits before they were sent.
+  // JSON text and not a JavaScript value, which would lose digits before they are sent.
   json(depth = 0) {
     const kind = this.below(depth > 3 ? 4 : 6);
     if (kind === 0) return this.oneOf(['null', 'true', 'false']);
@@ -78,12 +78,12 @@ class Writer {
     if (kind <= 3) return this.oneOf(kOddNumbers);
     const items = Array.from({ length: this.below(4) }, () => this.json(depth + 1));
     if (kind === 4) return `[${items.join(',')}]`;
-    // Keys differ: of two that are the same only the last would be kept.
+    // All keys differ, because of two equal keys only the last would be kept.
     const keys = items.map((_, n) => JSON.stringify(firstOf(this.text(), 50) + (n || '')));
     return `{${items.map((item, n) => `${keys[n]}:${item}`).join(',')}}`;
   }
 
-  // A column and its value, or none when it is to be NULL.
+  // A column and its value; no entry when the value is to be NULL.
   maybe(make) {
     return this.random() < 0.25 ? undefined : make();
   }
@@ -151,7 +151,7 @@ function oddCall(writer, id, agentId) {
     digits.length = 0;
   }
 
-  // The status before its details and analysis, or after them: one transaction, so it is the same.
+  // The status is written before or after the details and the analysis; in one transaction the result is the same.
   const call = { id: quote(id), agent_id: quote(agentId), ...columns };
   const sql = writer.random() < 0.5
     ? ['BEGIN;', insert('calls', { ...call, status: "'completed'" }), ...rows, 'COMMIT;']
@@ -163,7 +163,7 @@ function oddCall(writer, id, agentId) {
 function oddCalls(count, agentIds, seed) {
   const writer = new Writer(seed);
   return Array.from({ length: count }, (_, n) => {
-    // Ids are text as well.
+    // Ids may have the same odd text.
     const id = n % 10 === 0 ? `call ${n} ${firstOf(writer.text(), 30)}` : `call-${n}`;
     return oddCall(writer, id, agentIds[n % agentIds.length]);
   });

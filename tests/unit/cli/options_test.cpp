@@ -47,7 +47,7 @@ TEST(CommandLine, HelpIsGivenForTheProgramAndForEachCommand) {
   }
 }
 
-TEST(CommandLine, HelpIsGivenThoughTheConfigurationIsBad) {
+TEST(CommandLine, HelpIsGivenEvenWhenTheConfigurationIsBad) {
   const auto parsed = Parse({"run", "--help"}, {{"POSTCALL_TIMEOUT_MS", "bad"}});
   EXPECT_EQ(std::get<Leave>(parsed).code, 0);
 }
@@ -66,13 +66,32 @@ TEST(CommandLine, UnknownCommandsAndOptionsAreBadUsage) {
   EXPECT_EQ(Bad({"run", "-x"}), "unknown option -x; see postcall-dispatcher run --help");
   EXPECT_EQ(Bad({"run", "-dpostgresql://u:secret@h/d"}),
             "unknown option -d; see postcall-dispatcher run --help");
-  EXPECT_THAT(Bad({"run", "--max-in"}), HasSubstr("unknown option --max-in;"));
-  EXPECT_THAT(Bad({"migrate", "--max-in-flight", "3"}), HasSubstr("unknown option --max-in-flight;"));
-  EXPECT_THAT(Bad({"run", "--status"}), HasSubstr("unknown option --status;"));
   EXPECT_THAT(Bad({"run", "migrate"}), HasSubstr("run takes only options"));
   EXPECT_THAT(Bad({"run", "x"}), HasSubstr("run takes only options"));
   EXPECT_THAT(Bad({"run", "--", "x"}), HasSubstr("run takes only options"));
   EXPECT_THAT(Bad({""}), HasSubstr("unknown command"));
+}
+
+TEST(CommandLine, AnUnknownOptionIsReportedWithTheNearestOneOfItsCommand) {
+  EXPECT_EQ(Bad({"run", "--egress-denny", "10.0.0.0/8"}),
+            "unknown option --egress-denny; did you mean --egress-deny?");
+  EXPECT_EQ(Bad({"run", "--database_url=postgresql://u:secret@h/d"}),
+            "unknown option --database_url; did you mean --database-url?");
+  EXPECT_EQ(Bad({"run", "--max-in"}), "unknown option --max-in; did you mean --max-in-flight?");
+  EXPECT_EQ(Bad({"migrate", "--staus"}), "unknown option --staus; did you mean --status?");
+  EXPECT_EQ(Bad({"run", "--staus"}), "unknown option --staus; see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"--hlep"}), "unknown option --hlep; did you mean --help?");
+}
+
+TEST(CommandLine, AnOptionOfAnotherCommandIsReportedWithThatCommand) {
+  EXPECT_EQ(Bad({"migrate", "--max-in-flight", "3"}),
+            "unknown option --max-in-flight; it belongs to run, see postcall-dispatcher migrate --help");
+  EXPECT_EQ(Bad({"run", "--status"}),
+            "unknown option --status; it belongs to migrate, see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"--max-in-flight=3", "run"}),
+            "unknown option --max-in-flight; give it after run, see postcall-dispatcher run --help");
+  EXPECT_EQ(Bad({"--max-in-flight=3"}),
+            "unknown option --max-in-flight; give it after run, see postcall-dispatcher --help");
 }
 
 TEST(CommandLine, CommandsThatDoNotExistAreNotOffered) {
@@ -82,15 +101,15 @@ TEST(CommandLine, CommandsThatDoNotExistAreNotOffered) {
 }
 
 TEST(CommandLine, OptionWithoutItsValueIsBadUsage) {
-  EXPECT_EQ(Bad({"run", "--max-in-flight"}), "--max-in-flight needs a value; give one behind it");
+  EXPECT_EQ(Bad({"run", "--max-in-flight"}), "--max-in-flight needs a value; give one after it");
   EXPECT_EQ(Bad({"run", "--max-in-flight=", "5"}),
             "--max-in-flight= has no value; give one, or leave the option out");
   EXPECT_EQ(Bad({"run", "--instance", ""}), "--instance is empty; give a value, or leave it out");
-  // The next option is not taken for the value.
+  // The next option is not used as the value.
   EXPECT_THAT(Bad({"run", "--max-in-flight", "--migrate"}), HasSubstr("--max-in-flight"));
 }
 
-TEST(CommandLine, OwnTablesOfRunWantsMigrate) {
+TEST(CommandLine, OwnTablesOfRunNeedsMigrate) {
   EXPECT_EQ(Bad({"run", "--own-tables"}),
             "--own-tables of run does nothing without --migrate; give both, or neither");
   EXPECT_TRUE(Good({"run", "--own-tables", "--migrate"}).own_tables);
@@ -106,7 +125,7 @@ TEST(CommandLine, RepeatableOptionTakesOneValueEachTime) {
   EXPECT_EQ(Good({"run", "--egress-deny", "10.0.0.0/8", "--egress-deny", "11.0.0.0/8"}).egress_deny.size(),
             2u);
   EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8", "11.0.0.0/8"}), HasSubstr("run takes only options"));
-  EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8,11.0.0.0/8"}), HasSubstr("one range each"));
+  EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8,11.0.0.0/8"}), HasSubstr("one per value"));
 }
 
 TEST(CommandLine, ControlCharactersStillMakeOneLine) {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,24 +11,21 @@
 
 namespace postcall::cli {
 
-using Variables = std::map<std::string, std::string>;
+using Variables = Environment;
 
 inline std::variant<Invocation, Leave> Parse(const std::vector<std::string>& arguments,
                                              const Variables& variables = {}) {
-  return ParseCommandLine(arguments, [&variables](const std::string& name) {
-    const auto found = variables.find(name);
-    return found == variables.end() ? std::nullopt : std::optional<std::string>(found->second);
-  });
+  return ParseCommandLine(arguments, variables);
 }
 
-// The options of a good command line; throws, showing the complaint, when it is not good.
+// The options of a good command line. When it is bad, it throws an exception with the error.
 inline Options Good(const std::vector<std::string>& arguments, const Variables& variables = {}) {
   auto parsed = Parse(arguments, variables);
   if (const Leave* leave = std::get_if<Leave>(&parsed)) throw std::runtime_error(leave->text);
   return std::get<Invocation>(parsed).options;
 }
 
-// The complaint about a bad one: exit code 2 and one line.
+// The error of a bad command line, which must be exit code 2 and one line.
 inline std::string Bad(const std::vector<std::string>& arguments, const Variables& variables = {}) {
   const auto parsed = Parse(arguments, variables);
   const Leave* leave = std::get_if<Leave>(&parsed);

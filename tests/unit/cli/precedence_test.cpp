@@ -25,7 +25,7 @@ TEST(Precedence, FlagBeatsVariableBeatsFileBeatsDefault) {
   EXPECT_EQ(Good({"run", "--max-in-flight=5"}, {{"POSTCALL_MAX_IN_FLIGHT", "4"}}).max_in_flight, 5);
 }
 
-TEST(Precedence, BeatenValueIsNotEvenLookedAt) {
+TEST(Precedence, AValueThatIsOverriddenIsNotChecked) {
   const ScratchFile file("timeout-ms = 99999\n");
   EXPECT_EQ(Good({"run", "--config", file.path()}, {{"POSTCALL_TIMEOUT_MS", "7"}}).timeout.count(), 7);
   EXPECT_EQ(Good({"run", "--timeout-ms", "8"}, {{"POSTCALL_TIMEOUT_MS", "x"}}).timeout.count(), 8);
@@ -54,9 +54,10 @@ TEST(Precedence, HoldsForSwitches) {
   EXPECT_FALSE(Good({"run", "--migrate=false"}, {{"POSTCALL_MIGRATE", "1"}}).migrate);
 }
 
-TEST(Precedence, WhatIsForTheCommandLineAloneHasNoVariable) {
+TEST(Precedence, ASettingOfTheCommandLineAloneHasNoVariable) {
   EXPECT_TRUE(Good({"migrate", "--status"}).status);
-  EXPECT_FALSE(Good({"migrate"}, {{"POSTCALL_STATUS", "true"}}).status);
+  EXPECT_EQ(Bad({"migrate"}, {{"POSTCALL_STATUS", "true"}}),
+            "unknown variable POSTCALL_STATUS; --status works only on the command line");
 }
 
 TEST(Precedence, EmptyVariableCountsAsNotSet) {
@@ -79,15 +80,18 @@ TEST(Precedence, EveryCommandReadsTheSameFile) {
   EXPECT_EQ(Good({"migrate", "--config", file.path()}).database_url, "dbname=calls");
 }
 
-TEST(ConfigOption, UnknownKeyIsAnErrorThatNamesKeyAndFile) {
-  const ScratchFile file("\nmax_in_flight = 1\n");
+TEST(ConfigOption, UnknownKeyIsAnErrorThatNamesKeyFileAndTheNearestKey) {
+  const ScratchFile near("\nmax_in_flight = 1\n");
+  EXPECT_EQ(Bad({"run", "--config", near.path()}),
+            "unknown key max_in_flight in " + near.path() + ", line 2; did you mean max-in-flight?");
+  const ScratchFile far("frob = 1\n");
   EXPECT_EQ(
-      Bad({"run", "--config", file.path()}),
-      "unknown key max_in_flight in " + file.path() +
-          ", line 2; keys are the options of postcall-dispatcher run --help without the dashes in front");
+      Bad({"run", "--config", far.path()}),
+      "unknown key frob in " + far.path() +
+          ", line 1; keys are the options of postcall-dispatcher run --help without the dashes in front");
 }
 
-TEST(ConfigOption, WhatIsForTheCommandLineAloneIsNoKey) {
+TEST(ConfigOption, ASettingOfTheCommandLineAloneIsNotAKey) {
   for (const char* key : {"status", "config", "help", "version"}) {
     const ScratchFile file(std::string(key) + " = true\n");
     EXPECT_THAT(Bad({"migrate", "--config", file.path()}), HasSubstr("unknown key " + std::string(key)));
@@ -97,7 +101,9 @@ TEST(ConfigOption, WhatIsForTheCommandLineAloneIsNoKey) {
 TEST(ConfigOption, SyntaxErrorNamesFileAndLine) {
   const ScratchFile file("max-in-flight = 1\nmax-in-flight = 2\n");
   EXPECT_EQ(Bad({"run", "--config", file.path()}),
-            "--config " + file.path() + ", line 2: the key max-in-flight comes a second time; keep one");
+            "--config " + file.path() +
+                ", line 2, column 17: this is not TOML in UTF-8; write each key once as KEY = "
+                "VALUE, with strings in quotes");
 }
 
 TEST(ConfigOption, FileThatCannotBeReadIsAnErrorWithTheReason) {

@@ -1,4 +1,4 @@
-// A file with the given text that goes with the test. One thread.
+// A file with the given text; its destructor removes it. One thread.
 #pragma once
 
 #include <string>

@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// Option, a value that it takes and others that it does not, and what it must be.
+// An option, a value that it takes, values that it does not take, and what the error says it must be.
 struct Case {
   const char* name;
   std::vector<std::string> good;
@@ -36,13 +36,14 @@ const std::vector<Case> kCases = {
     {"egress-allow",
      {"10.0.0.0/8", "::1/128"},
      {"10.0.0.0/33", "10.0.0.1/8", "intranet"},
-     "ranges as 10.0.0.0/8"},
-    {"egress-deny", {"8.8.8.8/32"}, {"8.8.8.8.8"}, "ranges as 10.0.0.0/8"},
+     "ranges such as 10.0.0.0/8"},
+    {"egress-deny", {"8.8.8.8/32"}, {"8.8.8.8.8"}, "ranges such as 10.0.0.0/8"},
     {"admin-listen",
      {"127.0.0.1:0", "[::]:9464"},
      {"9464", ":9464", "::1:1", "h:65536"},
      "an address to listen on"},
-    {"retention-days", {"1", "400"}, {"0", "401", "month"}, "a whole number from 1 to 400"},
+    {"retention-days", {"1", "400"}, {"0", "3651", "month"}, "a whole number from 1 to 3650"},
+    {"ledger-days", {"30", "3650"}, {"0", "3651", "year"}, "a whole number from 1 to 3650"},
     {"response-body-bytes", {"0", "4096", "64KiB"}, {"-1", "65537", "1MiB"}, "a size from 0 to 64 KiB"},
     {"instance", {"dispatcher-0", "ünïcode"}, {"a\nb", std::string(256, 'x'), "\xff"}, "a label"},
     {"log-level",
@@ -52,7 +53,7 @@ const std::vector<Case> kCases = {
     {"log-format", {"text", "json"}, {"xml"}, "one of text, json"},
 };
 
-TEST(Settings, TakeWhatIsInTheirRangeAndSayWhatTheyMustBeOtherwise) {
+TEST(Settings, TakeValuesInTheirRangeAndOtherwiseSayWhatTheyMustBe) {
   for (const Case& tried : kCases) {
     const std::string flag = "--" + std::string(tried.name);
     for (const std::string& value : tried.good) EXPECT_NO_THROW(Good({"run", flag, value})) << flag << value;
@@ -73,6 +74,16 @@ TEST(Settings, ComplaintsNameTheVariableOrTheFileThatTheValueCameFrom) {
       "--timeout-ms must be a whole number from 1 to 10000; it is \"0\" in " + file.path() + ", line 2");
 }
 
+TEST(Settings, KeepTheLedgerAtLeastAsLongAsTheLog) {
+  EXPECT_EQ(Bad({"run", "--ledger-days", "29"}),
+            "--ledger-days is 29 and must not be below --retention-days, which is 30; raise the first, or "
+            "lower the second");
+  EXPECT_EQ(Bad({"run"}, {{"POSTCALL_RETENTION_DAYS", "401"}}),
+            "--ledger-days is 400 and must not be below --retention-days, which is 401; raise the first, or "
+            "lower the second");
+  EXPECT_EQ(Good({"run", "--retention-days", "7", "--ledger-days", "7"}).ledger_days, 7);
+}
+
 TEST(Settings, HaveTheDefaultsOfTheContract) {
   const Options options = Good({"run"});
   EXPECT_EQ(options.database_url, "");
@@ -90,13 +101,14 @@ TEST(Settings, HaveTheDefaultsOfTheContract) {
   EXPECT_EQ(options.admin_token, std::nullopt);
   EXPECT_FALSE(options.instance.empty());
   EXPECT_EQ(options.retention_days, 30);
+  EXPECT_EQ(options.ledger_days, 400);
   EXPECT_EQ(options.response_body_bytes, 4096);
   EXPECT_EQ(options.log_level, log::Level::kInfo);
   EXPECT_EQ(options.log_format, log::Format::kText);
 }
 
 TEST(Settings, AreEachSetByFlagVariableAndFile) {
-  // A value other than the default for each; the three ways must come to the same.
+  // Each has a value other than the default. The three ways must give the same options.
   const ScratchFile bundle("-----BEGIN CERTIFICATE-----\n");
   const ScratchFile token("secret-token\n");
   const std::map<std::string, std::string> values = {
@@ -115,6 +127,7 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
       {"admin-token-file", token.path()},
       {"instance", "label"},
       {"retention-days", "7"},
+      {"ledger-days", "70"},
       {"response-body-bytes", "1KiB"},
       {"log-level", "error"},
       {"log-format", "json"},
@@ -147,6 +160,7 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
     EXPECT_EQ(options.admin_token, "secret-token");
     EXPECT_EQ(options.instance, "label");
     EXPECT_EQ(options.retention_days, 7);
+    EXPECT_EQ(options.ledger_days, 70);
     EXPECT_EQ(options.response_body_bytes, 1024);
     EXPECT_EQ(options.log_level, log::Level::kError);
     EXPECT_EQ(options.log_format, log::Format::kJson);

@@ -43,7 +43,7 @@ TEST(Values, SizesThatMayMeanAnotherThingAreRefused) {
     EXPECT_FALSE(ParseBytes(text, 0, kMost)) << text;
   }
   EXPECT_EQ(ParseBytes("1KiB", 1 << 20, kMost).error(),
-            "must be a size from 1 MiB to 1 TiB, as 4096, 64KiB, 512MiB or 2GiB");
+            "must be a size from 1 MiB to 1 TiB, such as 4096, 64KiB, 512MiB or 2GiB");
 }
 
 TEST(Values, SwitchesAreTrueOrFalse) {

@@ -12,7 +12,8 @@ TEST(ClockAnchor, KnowsLaterDatabaseTimeFromTheSteadyClock) {
   const ClockAnchor anchor{DatabaseTime(1'700'000'000'000'000us), start};
   EXPECT_EQ(anchor.ToDatabaseTime(start), anchor.at);
   EXPECT_EQ(anchor.ToDatabaseTime(start + 10'250ms), anchor.at + 10'250ms);
-  EXPECT_EQ(anchor.ToDatabaseTime(start - 1s), anchor.at - 1s) << "a moment before the anchor has a time too";
+  EXPECT_EQ(anchor.ToDatabaseTime(start - 1s), anchor.at - 1s)
+      << "a moment before the anchor has a database time too";
 }
 
 TEST(Clock, GivesDurationsAsFractions) {

@@ -10,7 +10,7 @@ bool IsOpen(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
 FileDescriptor OpenNull() { return FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-TEST(FileDescriptor, ClosesWhenItGoes) {
+TEST(FileDescriptor, ClosesWhenItIsDestroyed) {
   int fd = -1;
   {
     const FileDescriptor owner = OpenNull();
@@ -25,7 +25,7 @@ TEST(FileDescriptor, MovesItsOwnership) {
   FileDescriptor first = OpenNull();
   const int fd = first.get();
   FileDescriptor second(std::move(first));
-  EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): what is left behind is the point
+  EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): the test is about the state after a move
   EXPECT_EQ(second.get(), fd);
 
   FileDescriptor third = OpenNull();
@@ -44,7 +44,7 @@ TEST(FileDescriptor, SurvivesAMoveToItself) {
   EXPECT_TRUE(IsOpen(owner.get()));
 }
 
-TEST(FileDescriptor, GivesUpWhatIsReleased) {
+TEST(FileDescriptor, NoLongerOwnsWhatIsReleased) {
   FileDescriptor owner = OpenNull();
   const FileDescriptor other(owner.release());
   EXPECT_FALSE(owner);

@@ -18,7 +18,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::MatchesRegex;
 
-// What `act` writes to standard error. In a process of its own, for level and format are set once a process.
+// What `act` writes to standard error. It runs in a process of its own, because level and format are set once
+// per process.
 template <class Act>
 std::string Logged(log::Level level, log::Format format, Act act) {
   std::array<int, 2> ends{};
@@ -54,7 +55,7 @@ template <class Act>
 nlohmann::json JsonLine(Act act) {
   const std::string line = Logged(log::Level::kDebug, log::Format::kJson, act);
   EXPECT_THAT(line, EndsWith("\n"));
-  EXPECT_EQ(line.find('\n'), line.size() - 1) << "one line an event: " << line;
+  EXPECT_EQ(line.find('\n'), line.size() - 1) << "one line per event: " << line;
   return nlohmann::json::parse(line, nullptr, false);
 }
 
@@ -64,6 +65,18 @@ TEST(Log, WritesOneTextLineWithTimeLevelEventAndFields) {
   });
   EXPECT_THAT(line, MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z info    claimed rows=12 "
                                  "share=0\\.25 full=true\n"));
+}
+
+TEST(Log, LeavesOutAFieldWithoutAValue) {
+  const auto log = [] {
+    log::Info("ended", {{"status", std::optional<int>()},
+                        {"code", std::optional(503)},
+                        {"error", std::optional<std::string>()}});
+  };
+  EXPECT_THAT(Text(log), EndsWith("info    ended code=503\n"));
+  const nlohmann::json line = JsonLine(log);
+  EXPECT_EQ(line["code"], 503);
+  EXPECT_FALSE(line.contains("status") || line.contains("error"));
 }
 
 TEST(Log, QuotesTextThatWouldBreakTheLine) {
@@ -87,7 +100,7 @@ TEST(Log, TakesBracesAndPercentSignsAsText) {
   EXPECT_EQ(JsonLine([] { log::Info("e", {{"a", "{} %v"}}); })["a"], "{} %v");
 }
 
-TEST(Log, WritesOneJsonObjectALine) {
+TEST(Log, WritesOneJsonObjectPerLine) {
   const nlohmann::json line = JsonLine([] {
     log::Warning("outcome \"x\"\n",
                  {{"count", std::uint64_t{7}}, {"ratio", 0.5}, {"ok", false}, {"text", "a\tb"}});
@@ -106,7 +119,7 @@ TEST(Log, WritesAJsonLineWithoutFields) {
   EXPECT_EQ(JsonLine([] { log::Debug("started"); })["event"], "started");
 }
 
-TEST(Log, LeavesOutWhatIsBelowItsLevel) {
+TEST(Log, LeavesOutEventsBelowItsLevel) {
   const auto all = [] {
     log::Debug("one");
     log::Info("two");

@@ -15,6 +15,11 @@ TEST(Uuid, PrintsAsPostgreSqlDoes) {
   EXPECT_EQ(Uuid{}.ToString(), "00000000-0000-0000-0000-000000000000");
 }
 
+TEST(Uuid, IsReadAsItIsPrinted) {
+  const Uuid uuid = Uuid::Random();
+  EXPECT_EQ(Uuid::Parse(uuid.ToString()), uuid);
+}
+
 TEST(Uuid, IsVersion4WhenDrawnAtRandom) {
   for (int i = 0; i < 100; ++i) {
     EXPECT_THAT(Uuid::Random().ToString(),

@@ -27,7 +27,7 @@ TEST(Cidr, HoldsItsFirstAndLastAddressAndNoneBeyond) {
   EXPECT_FALSE(Holds("2001:db8::/33", "2001:db8:8000::"));
 }
 
-TEST(Cidr, OfLengthZeroHoldsItsFamilyAndOnlyThat) {
+TEST(Cidr, OfLengthZeroHoldsItsFamilyAndNoOther) {
   EXPECT_TRUE(Holds("0.0.0.0/0", "255.255.255.255"));
   EXPECT_FALSE(Holds("0.0.0.0/0", "::"));
   EXPECT_FALSE(Holds("0.0.0.0/0", "::ffff:1.2.3.4"));
@@ -52,7 +52,7 @@ TEST(Cidr, IsWrittenAsItWasRead) {
   EXPECT_EQ(ParseCidr("2001:DB8:0::/32")->ToString(), "2001:db8::/32");
 }
 
-TEST(Cidr, RefusesWhatIsNoRangeAndSaysHowToWriteOne) {
+TEST(Cidr, RefusesTextThatIsNotARangeAndSaysHowToWriteOne) {
   for (const std::string text : {"", "/", "/8", "example.com", "10/8", "10.0.0.0.0/8", "010.0.0.0/8",
                                  "0x0a.0.0.0/8", "167772160/8", " 10.0.0.0/8", "[::1]/128", "10.0.0.0:80",
                                  "fe80::1%lo/64", "fe80::%1/64", "1:2:3:4:5:6:7:8:9/64", "*"}) {
@@ -77,10 +77,11 @@ TEST(Cidr, RefusesALengthOutOfBounds) {
 
 TEST(Cidr, RefusesBitsBeyondItsLengthAndOffersBothMeanings) {
   ASSERT_FALSE(ParseCidr("10.1.2.3/8"));
-  EXPECT_EQ(ParseCidr("10.1.2.3/8").error(),
-            "\"10.1.2.3/8\" is no usable address range: it has bits set beyond its length; write 10.0.0.0/8 "
-            "for the "
-            "range, or 10.1.2.3/32 for the one address");
+  EXPECT_EQ(
+      ParseCidr("10.1.2.3/8").error(),
+      "\"10.1.2.3/8\" is not a usable address range: it has bits set beyond its length; write 10.0.0.0/8 "
+      "for the "
+      "range, or 10.1.2.3/32 for the one address");
   EXPECT_FALSE(ParseCidr("2001:db8::1/64"));
   EXPECT_FALSE(ParseCidr("128.0.0.0/0"));
 }

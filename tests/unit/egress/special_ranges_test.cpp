@@ -13,8 +13,8 @@ namespace {
 using boost::asio::ip::address_v6;
 using boost::asio::ip::make_address;
 
-// A special range by its first and last address, and the neighbours outside of it; "" where the neighbour
-// lies in another special range, which has its own line.
+// The first and last address of a special range, and the addresses before and after it; "" when such an
+// address is in another special range, which has its own line.
 struct Boundary {
   std::string before;
   std::string first;
@@ -101,7 +101,7 @@ TEST(SpecialRanges, CloseEachSpecialPartOfGlobalUnicastIpv6ToItsEdges) {
   EXPECT_EQ(RangeOf("2001:40::"), "2001::/23");
 }
 
-TEST(SpecialRanges, NameWhatLiesOutsideGlobalUnicastIpv6) {
+TEST(SpecialRanges, NameRangesOutsideGlobalUnicastIpv6) {
   EXPECT_EQ(RangeOf("::"), "::/128");
   EXPECT_EQ(RangeOf("::1"), "::1/128");
   EXPECT_EQ(RangeOf("::2"), "::/96");
@@ -109,7 +109,7 @@ TEST(SpecialRanges, NameWhatLiesOutsideGlobalUnicastIpv6) {
   EXPECT_EQ(RangeOf("::1:0:0"), "::/0");
   EXPECT_EQ(RangeOf("::ffff:8.8.8.8"), "::ffff:0.0.0.0/96");
   EXPECT_EQ(RangeOf("::ffff:0:808:808"), "::ffff:0:0:0/96");
-  EXPECT_EQ(RangeOf("64:ff9b::808:808"), "64:ff9b::/96");
+  EXPECT_EQ(RangeOf("64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff"), "::/0");
   EXPECT_EQ(RangeOf("64:ff9b::1:0:0"), "::/0");
   EXPECT_EQ(RangeOf("64:ff9b:1::"), "64:ff9b:1::/48");
   EXPECT_EQ(RangeOf("64:ff9b:1:ffff:ffff:ffff:ffff:ffff"), "64:ff9b:1::/48");
@@ -137,22 +137,24 @@ TEST(SpecialRanges, NameWhatLiesOutsideGlobalUnicastIpv6) {
 TEST(SpecialRanges, LeaveWellKnownPublicAddressesOpen) {
   for (const std::string text :
        {"1.1.1.1", "8.8.8.8", "93.184.216.34", "223.255.255.254", "2606:4700:4700::1111",
-        "2001:4860:4860::8888", "2a00:1450:4001::200e", "2400:cb00::1", "2c0f:fb50::1"}) {
+        "2001:4860:4860::8888", "2a00:1450:4001::200e", "2400:cb00::1", "2c0f:fb50::1",
+        "64:ff9b::", "64:ff9b::ffff:ffff"}) {  // a NAT64 address is judged by its IPv4 address, elsewhere
     EXPECT_EQ(RangeOf(text), "public") << text;
   }
 }
 
-TEST(SpecialRanges, HoldEveryIpv6AddressOutsideOfGlobalUnicast) {
+TEST(SpecialRanges, HoldEveryIpv6AddressOutsideGlobalUnicast) {
   std::mt19937_64 random(20240607);
   for (int i = 0; i < 50000; ++i) {
     address_v6::bytes_type bytes;
     for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
-    // Runs of zeros and of ones, as special ranges have them, are rare among random bits.
+    // Special ranges have runs of zeros and ones, which are rare in random bits.
     if (i % 3 == 1) std::fill_n(bytes.begin() + 1, random() % 12, std::uint8_t{0});
     if (i % 3 == 2) std::fill_n(bytes.begin() + 1, random() % 12, std::uint8_t{0xff});
     if (i % 5 == 0) bytes[0] = 0;
     if ((bytes[0] & 0xe0) == 0x20) bytes[0] ^= 0x40;
     const address_v6 address(bytes);
+    if (address.to_string().starts_with("64:ff9b::")) continue;
     ASSERT_NE(FindSpecialRange(address), nullptr) << address.to_string();
   }
 }

@@ -31,7 +31,7 @@ TEST_F(AgentHealthTest, AgentFailsWhenNoneOfItsDeliveriesWasDelivered) {
   Expect(2, 1, seconds(1));
 }
 
-TEST_F(AgentHealthTest, AgentFailsOnceTenMinutesBroughtNothing) {
+TEST_F(AgentHealthTest, AgentFailsAfterTenMinutesWithoutADeliveredOne) {
   health_.Note(AgentId("a"), true, start_);
   for (int minute = 1; minute <= 12; ++minute) health_.Note(AgentId("a"), false, start_ + minutes(minute));
   Expect(1, 1, minutes(12));

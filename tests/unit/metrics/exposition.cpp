@@ -27,7 +27,7 @@ std::map<std::string, std::string> ParseLabels(const std::string& text) {
 
 double ParseValue(const std::string& text) {
   std::size_t used = 0;
-  const double value = std::stod(text, &used);  // takes +Inf and NaN as well
+  const double value = std::stod(text, &used);  // also reads +Inf and NaN
   if (used != text.size()) throw std::runtime_error("bad number");
   return value;
 }

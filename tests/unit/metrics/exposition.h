@@ -1,4 +1,4 @@
-// Reads the Prometheus text format strictly, so that a test can say what was exposed. Any thread.
+// Reads the Prometheus text format strictly, so that a test can check what was exposed. Any thread.
 #pragma once
 
 #include <map>
@@ -21,11 +21,11 @@ struct ExposedFamily {
 
 using Exposition = std::map<std::string, ExposedFamily>;
 
-// Throws std::runtime_error, naming the line, on anything that a strict reader would refuse: a sample before
-// its HELP and TYPE, a family told twice, the same series twice, a malformed label or number.
+// Throws std::runtime_error with the line for everything that a strict reader would refuse: a sample before
+// its HELP and TYPE, a family that is declared twice, the same series twice, a malformed label or number.
 Exposition ParseExposition(const std::string& text);
 
-// The value of one series; throws std::out_of_range when it is not there.
+// The value of one series; throws std::out_of_range when there is no such series.
 double ValueOf(const Exposition& exposition, const std::string& name,
                const std::map<std::string, std::string>& labels = {});
 

@@ -20,14 +20,14 @@ using ::testing::Contains;
 
 struct Promised {
   std::string type;
-  std::map<std::string, std::set<std::string>> labels;  // each label with all of its values
+  std::map<std::string, std::set<std::string>> labels;  // each label with all its values
 };
 
-const std::set<std::string> kOutcomeWords = {"delivered",     "rejected",  "timeout",       "dns_error",
-                                             "connect_error", "tls_error", "network_error", "blocked",
-                                             "invalid_url",   "skipped",   "not_sent",      "unknown"};
+const std::set<std::string> kOutcomeWords = {"delivered",        "rejected",  "timeout",       "dns_error",
+                                             "connect_error",    "tls_error", "network_error", "blocked",
+                                             "invalid_settings", "skipped",   "not_sent",      "unknown"};
 
-// CONTRACT §8, to the letter.
+// The metrics of CONTRACT §8.
 const std::map<std::string, Promised> kPromised = {
     {"postcall_deliveries_total",
      {"counter", {{"outcome", kOutcomeWords}, {"cause", {"completion", "resend", "test"}}}}},
@@ -42,6 +42,9 @@ const std::map<std::string, Promised> kPromised = {
     {"postcall_slow_in_flight", {"gauge", {}}},
     {"postcall_outbox_depth", {"gauge", {}}},
     {"postcall_outbox_oldest_age_seconds", {"gauge", {}}},
+    {"postcall_enqueued_recent", {"gauge", {}}},
+    {"postcall_declined_recent",
+     {"gauge", {{"reason", {"no_url", "agent_id_too_long", "switched_off", "completed_unseen"}}}}},
     {"postcall_unaccounted", {"gauge", {}}},
     {"postcall_outcomes_unrecorded", {"gauge", {}}},
     {"postcall_claim_duration_seconds", {"histogram", {}}},
@@ -57,9 +60,10 @@ const std::map<std::string, Promised> kPromised = {
     {"postcall_partitions_ahead_days", {"gauge", {}}},
     {"postcall_connections_total", {"counter", {{"reused", {"true", "false"}}}}},
     {"postcall_certificate_expiry_timestamp_seconds", {"gauge", {}}},
+    {"postcall_certificates_expired", {"gauge", {}}},
     {"postcall_agents_failing", {"gauge", {}}},
     {"postcall_agents_active", {"gauge", {}}},
-    {"postcall_local_faults_total", {"counter", {{"kind", {"descriptors", "memory", "ports"}}}}},
+    {"postcall_local_faults_total", {"counter", {{"kind", {"descriptors", "memory", "network", "ports"}}}}},
     {"postcall_resend_guard_total", {"counter", {}}},
     {"postcall_loop_lag_seconds", {"histogram", {}}},
     {"postcall_build_info",
@@ -103,7 +107,7 @@ TEST_F(MetricsTest, CarryNoAgentUrlOrCallEvenAfterTheyWereNoted) {
     for (const Sample& sample : family.samples) {
       for (const auto& [label, value] : sample.labels) {
         EXPECT_THAT((std::set<std::string>{"outcome", "cause", "code", "phase", "operation", "reused", "kind",
-                                           "version", "libcurl", "libpq", "le"}),
+                                           "reason", "version", "libcurl", "libpq", "le"}),
                     Contains(label))
             << name;
       }
@@ -149,7 +153,7 @@ TEST_F(MetricsTest, DeliveryDurationHasNarrowBucketsAroundTheLimitOfTenSeconds) 
   for (const double bound : {9.75, 10., 10.1, 10.25}) EXPECT_THAT(bounds, Contains(bound));
 }
 
-TEST_F(MetricsTest, CountWhatIsToldUnderTheRightLabels) {
+TEST_F(MetricsTest, CountUnderTheRightLabels) {
   metrics_.deliveries(Outcome::kTimeout, Cause::kResend).Increment();
   metrics_.delivery_duration(Outcome::kUnknown).Observe(10.05);
   metrics_.database_errors(Operation::kGiveBack).Increment();
@@ -215,13 +219,22 @@ TEST_F(MetricsTest, BuildInfoIsOneAndNamesTheBuild) {
             1);
 }
 
-TEST_F(MetricsTest, ExpiryIsInfiniteUntilACertificateWasSeenAndThenItsEnd) {
+TEST_F(MetricsTest, ExpiryIsInfiniteUntilACertificateWasSeenAndThenTheNextEnd) {
   const SteadyTime now = Steady::now();
-  const std::string name = "postcall_certificate_expiry_timestamp_seconds";
-  EXPECT_EQ(ValueOf(Exposed(now), name), std::numeric_limits<double>::infinity());
-  metrics_.certificates.Note("https://a", DatabaseTime(seconds(2'000'000'000)), now);
-  EXPECT_EQ(ValueOf(Exposed(now), name), 2'000'000'000);
-  EXPECT_EQ(ValueOf(Exposed(now + hours(25)), name), std::numeric_limits<double>::infinity());
+  const DatabaseTime end(seconds(2'000'000'000));
+  const auto exposed = [&](SteadyTime moment, DatabaseTime clock) {
+    const Exposition exposition = ParseExposition(metrics_.Expose(moment, clock));
+    return std::pair(ValueOf(exposition, "postcall_certificate_expiry_timestamp_seconds"),
+                     ValueOf(exposition, "postcall_certificates_expired"));
+  };
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(exposed(now, end), std::pair(kNone, 0.0));
+  metrics_.certificates.Note("https://a", end, now);
+  metrics_.certificates.Note("https://b", end + hours(1), now);
+  EXPECT_EQ(exposed(now, end - hours(1)), std::pair(2'000'000'000.0, 0.0));
+  EXPECT_EQ(exposed(now, end), std::pair(2'000'003'600.0, 1.0));
+  EXPECT_EQ(exposed(now, end + hours(1)), std::pair(kNone, 2.0));
+  EXPECT_EQ(exposed(now + hours(25), end), std::pair(kNone, 0.0));
 }
 
 TEST_F(MetricsTest, AgentsAreCountedWhenExposed) {

@@ -85,7 +85,7 @@ TEST(ProcessMetrics, MemoryIsInBytesAndGrowsWithUse) {
   ::munmap(memory, kSize);
 }
 
-TEST(ProcessMetrics, SurviveAProgramNameOfBlanksAndParentheses) {
+TEST(ProcessMetrics, SurviveAProgramNameWithSpacesAndParentheses) {
   char name[17] = {};
   ::prctl(PR_GET_NAME, name);
   ::prctl(PR_SET_NAME, ") 1 (x) 9 9");

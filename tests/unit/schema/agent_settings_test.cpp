@@ -75,7 +75,7 @@ TEST(AgentSettings, WithoutPostCallGiveNoTarget) {
   }
 }
 
-TEST(AgentSettings, WithAPostCallThatIsNoUrlAreInvalid) {
+TEST(AgentSettings, WithAPostCallThatIsNotAUrlAreInvalid) {
   for (const Json& value :
        {Json(1), Json(true), Json(false), Json::object(), Json::array(), Json({"https://h"})}) {
     const InvalidTarget invalid = Unusable({{"webhooks", {{"postCall", value}}}});
@@ -89,7 +89,7 @@ TEST(AgentSettings, WithAPostCallThatIsNoUrlAreInvalid) {
   EXPECT_THAT(Unusable(WithUrl("https://h/\0x"s)).error, HasSubstr("control"));
 }
 
-TEST(AgentSettings, ThatAreNoJsonAreInvalid) {
+TEST(AgentSettings, ThatAreNotJsonAreInvalid) {
   for (const char* text : {"{", "nonsense", "{\"a\": }", "\xFF", "{} {}", "\"", "\"\\", "[1,"}) {
     EXPECT_TRUE(std::holds_alternative<InvalidTarget>(ParseAgentSettings(text))) << text;
   }
@@ -116,7 +116,7 @@ TEST(AgentSettings, CountNullAsAbsent) {
   EXPECT_THAT(target.secrets, IsEmpty());
 }
 
-TEST(AgentSettings, NeverAreUsedWithAnUnusableSecret) {
+TEST(AgentSettings, AreNeverUsedWithAnUnusableSecret) {
   for (const Json& secret :
        {Json(""), Json("whsec_"), Json("whsec_Zg"),
         Json("whsec_Zg=="
@@ -197,17 +197,17 @@ TEST(AgentSettings, RefuseHeadersThatHttpForbids) {
   }
 }
 
-TEST(AgentSettings, RefuseHeadersThatAreNoText) {
+TEST(AgentSettings, RefuseHeadersThatAreNotStrings) {
   for (const Json& value : {Json(1), Json(true), Json(nullptr), Json::array({"a"}), Json::object()}) {
     EXPECT_THAT(Unusable(With("headers", {{"X-A", value}})).error,
-                HasSubstr("X-A in the agent's settings is no text"));
+                HasSubstr("X-A in the agent's settings is not a string"));
   }
   for (const Json& headers : {Json(1), Json("X-A: b"), Json({"X-A: b"}), Json(false)}) {
     EXPECT_THAT(Unusable(With("headers", headers)).error, HasSubstr("\"headers\""));
   }
 }
 
-TEST(AgentSettings, KeepHeaderValuesButForBlanksAtTheEnds) {
+TEST(AgentSettings, KeepHeaderValuesExceptForSpacesAtTheEnds) {
   const Target target =
       Usable(With("headers", {{"A", " a  b\t"}, {"B", "  "}, {"C", "\xC3\xA9;:\"\\"}, {"D", "\t"}}));
   EXPECT_THAT(target.headers, ElementsAre(Header{"A", "a  b"}, Header{"B", ""}, Header{"C", "\xC3\xA9;:\"\\"},

@@ -28,10 +28,13 @@ TEST(Base64, CarriesEveryByte) {
   EXPECT_EQ(EncodeBase64("\xFB\xEF\xBE\xFF"), "++++/w==");
 }
 
-TEST(Base64, RefusesWhatIsNotStrict) {
+TEST(Base64, RefusesTextThatIsNotStrictBase64) {
   for (const char* text : {"Zg", "Zg=", "Zg===", "Z===", "====", "=", "Z", "Zm9v=", "Zm=v", "Zg==Zg==",
                            "Zm9v\n", "Zm 9", "Zm9-", "Zm9_", "Zh==", "Zm9=", "\xC3\xA9\xC3\xA9"}) {
     EXPECT_EQ(DecodeBase64(text), std::nullopt) << text;
+  }
+  for (const char* text : {" Zm9v", "Zm9v ", "    ", "   =", "  ==", "\nZm=", "\tZm9vZm9v\r\n"}) {
+    EXPECT_EQ(DecodeBase64(text), std::nullopt) << "spaces are not in the alphabet";
   }
 }
 

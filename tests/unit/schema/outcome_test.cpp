@@ -12,8 +12,8 @@ TEST(Outcome, HasTheWordsOfTheLog) {
   std::vector<std::string> words;
   for (const Outcome outcome : kFinalOutcomes) words.emplace_back(ToString(outcome));
   EXPECT_THAT(words, testing::ElementsAre("delivered", "rejected", "timeout", "dns_error", "connect_error",
-                                          "tls_error", "network_error", "blocked", "invalid_url", "skipped",
-                                          "not_sent", "unknown"));
+                                          "tls_error", "network_error", "blocked", "invalid_settings",
+                                          "skipped", "not_sent", "unknown"));
   EXPECT_EQ(ToString(Outcome::kInFlight), "in_flight");
 }
 

@@ -4,13 +4,13 @@
 #include <random>
 #include <string>
 
+#include "common/utf8.h"
 #include "schema/payload.h"
-#include "schema/utf8.h"
 
 namespace postcall {
 namespace {
 
-// Fixed, so that a failure comes back; printed with each.
+// It is fixed, so that a failure can be repeated. Each failure prints it.
 constexpr unsigned kSeed = 20'250'120;
 
 void AppendCharacter(std::string& text, char32_t c) {
@@ -42,7 +42,7 @@ class RandomText {
   std::string OfBytes() {
     std::string text;
     for (std::size_t n = Below(40); n > 0; --n) {
-      // Half of them leads and continuations, so that sequences are cut at every place.
+      // Half of the bytes are lead and continuation bytes, so that sequences are cut at every position.
       text += static_cast<char>(Below(2) == 0 ? Below(256) : 0x80 + Below(128));
     }
     return text;
@@ -106,7 +106,7 @@ TEST(PayloadProperty, AnyUnicodeTextComesBackFromAnIndependentParser) {
   }
 }
 
-// nlohmann's writer, too, puts one U+FFFD for each maximal malformed subpart.
+// nlohmann's writer also writes one U+FFFD per maximal malformed subpart.
 TEST(PayloadProperty, AnyBytesAreEscapedAsAnIndependentWriterDoes) {
   RandomText random;
   for (int round = 0; round < 20'000; ++round) {

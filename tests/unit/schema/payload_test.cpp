@@ -20,7 +20,7 @@ std::string FileOf(const std::string& name) {
   return text.str();
 }
 
-// A golden example: one request body and a line end.
+// Reads a golden example: one request body and a line end.
 std::string Example(const std::string& name) { return FileOf("examples/" + name); }
 
 void SetDetail(Call& call, std::string_view key, std::string_view value) {
@@ -148,7 +148,7 @@ TEST(Payload, WritesTheScoreAsPostgreSqlPrintsIt) {
   }
 }
 
-TEST(Payload, LeavesOutAScoreThatIsNoNumber) {
+TEST(Payload, LeavesOutAScoreThatIsNotANumber) {
   for (const char* score :
        {"NaN", "Infinity", "-Infinity", "",    "-",    "01",    "1.",  ".5",    "+1", "1e",  "1e+",
         "0x1", "1 ",       " 1",        "1,5", "null", "\"1\"", "--1", "1.5.5", "00", "-01", "1}"}) {

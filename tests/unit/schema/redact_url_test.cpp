@@ -5,7 +5,7 @@
 #include <array>
 #include <random>
 
-#include "schema/utf8.h"
+#include "common/utf8.h"
 
 namespace postcall {
 namespace {
@@ -37,7 +37,7 @@ TEST(RedactUrl, RemovesUserInfoAndFragment) {
   EXPECT_EQ(RedactUrl("https://h/p#a?b=c"), "https://h/p");
 }
 
-TEST(RedactUrl, KeepsTheHostBesideAnAtSignThatCanBeNoPartOfUserInfo) {
+TEST(RedactUrl, KeepsTheHostWhenAnAtSignCannotBelongToUserInfo) {
   EXPECT_EQ(RedactUrl("http://127.0.0.1:8080/p?mail=a@b.c"), "http://127.0.0.1:8080/p?mail=…");
   EXPECT_EQ(RedactUrl("http://[::1]:8080/p?mail=a@b.c"), "http://[::1]:8080/p?mail=…");
   EXPECT_EQ(RedactUrl("http://localhost:8080/p?mail=a@b.c"), "http://localhost:8080/p?mail=…");
@@ -46,7 +46,7 @@ TEST(RedactUrl, KeepsTheHostBesideAnAtSignThatCanBeNoPartOfUserInfo) {
   EXPECT_EQ(RedactUrl("https://example.com/@me/hook?a=1"), "https://example.com/…?a=…");
 }
 
-TEST(RedactUrl, HidesMoreWhereUserInfoCannotBeTold) {
+TEST(RedactUrl, HidesMoreWhenUserInfoCannotBeRecognised) {
   EXPECT_EQ(RedactUrl("https:/\\user:pw@h"), "…");
   EXPECT_EQ(RedactUrl("user:pw@h"), "…");
   EXPECT_EQ(RedactUrl("user:pw%40h"), "…");
@@ -62,7 +62,7 @@ TEST(RedactUrl, HidesMoreWhereUserInfoCannotBeTold) {
   EXPECT_EQ(RedactUrl("user:pw/x"), "user:…/x");
 }
 
-TEST(RedactUrl, ShowsWhatIsWrongWithATextThatIsNoUrl) {
+TEST(RedactUrl, ShowsWhatIsWrongWithATextThatIsNotAUrl) {
   EXPECT_EQ(RedactUrl(""), "");
   EXPECT_EQ(RedactUrl("example.com/hook?k=v"), "example.com/hook?k=…");
   EXPECT_EQ(RedactUrl("ftp://example.com/x"), "ftp://example.com/x");
@@ -104,8 +104,8 @@ TEST(RedactUrl, TakesAMegabyteOfAnything) {
   }
 }
 
-// Odd texts made of what separates the parts of a URL. User info has no dot here: a name with a dot and
-// without a colon cannot be told from a host.
+// Random texts made of the separators of a URL. User info has no dot here, because a name with a dot and
+// without a colon looks like a host.
 TEST(RedactUrl, NeverLeaksUserInfoOrQueryValues) {
   constexpr unsigned kSeed = 20'240'501;
   std::mt19937 random(kSeed);

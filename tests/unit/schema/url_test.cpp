@@ -24,7 +24,7 @@ std::string Refused(std::string_view text) {
 
 std::string HostOf(const std::string& host) { return Parsed("http://" + host + "/").host; }
 
-TEST(Url, IsTakenApart) {
+TEST(Url, IsParsedIntoItsParts) {
   const Url url = Parsed("HTTPS://User:p%40ss@Hooks.Example.COM:8443/a/b?x=1&y=2#part");
   EXPECT_EQ(url.scheme, "https");
   EXPECT_EQ(url.host, "hooks.example.com");
@@ -59,7 +59,7 @@ TEST(Url, GivesOneEndpointForEachSpelling) {
   EXPECT_NE(Parsed("http://h:443").Endpoint(), Parsed("https://h").Endpoint());
 }
 
-TEST(Url, KeepsPathAndQueryButForWhatMustBeEncoded) {
+TEST(Url, KeepsPathAndQueryExceptForWhatMustBeEncoded) {
   EXPECT_EQ(Parsed("http://h/a/../b/./c//d?x=/?&a[]=%41%zz").target, "/a/../b/./c//d?x=/?&a[]=%41%zz");
   EXPECT_EQ(Parsed("http://h/caf\xC3\xA9?q=\xF0\x9F\x98\x80").target, "/caf%C3%A9?q=%F0%9F%98%80");
   EXPECT_EQ(Parsed("http://h/{id}|\"<>^`?{}").target, "/%7Bid%7D%7C%22%3C%3E%5E%60?%7B%7D");
@@ -88,12 +88,12 @@ TEST(Url, ReadsNumericHostsAsTheAddressThatTheyMean) {
   EXPECT_EQ(HostOf("1.0x010203"), "1.1.2.3");
 }
 
-TEST(Url, RefusesNumericHostsThatAreNoAddress) {
+TEST(Url, RefusesNumericHostsThatAreNotAnAddress) {
   for (const char* host :
        {"256.0.0.1", "1.2.3.256", "1.2.3.4.5", "1.2.3.4.0", "0.0.0.0.0.1", "18446744073709551617",
         "0x10000000000000001", "4294967296", "08.0.0.1", "1.2.3.09", "example.1", "a.0x1", "1..2",
         "1.2.65536", "0xfffffffff", "0xffffffffffffffffffff", "example.0x", ".1"}) {
-    EXPECT_THAT(Refused("http://" + std::string(host) + "/"), HasSubstr("no IPv4 address")) << host;
+    EXPECT_THAT(Refused("http://" + std::string(host) + "/"), HasSubstr("not an IPv4 address")) << host;
   }
 }
 
@@ -117,7 +117,7 @@ TEST(Url, TakesNamesWithUnderscoresHyphensAndADotAtTheEnd) {
   EXPECT_THAT(Refused("http://" + std::string(64, 'a')), HasSubstr("more than 63"));
 }
 
-TEST(Url, RefusesWhatItCannotMean) {
+TEST(Url, RefusesTextThatIsNotAUrl) {
   const std::pair<std::string, const char*> refused[] = {
       {"", "empty"},
       {"example.com/x", "must begin with http:// or https://"},
@@ -160,10 +160,10 @@ TEST(Url, RefusesWhatItCannotMean) {
       {"http://[::1]x/", "remove"},
       {"http://[::1]:x/", "not a number"},
       {"http://[::1]:0/", "1 to 65535"},
-      {"http://[]/", "no IPv6 address"},
-      {"http://[1.2.3.4]/", "no IPv6 address"},
-      {"http://[v1.x]/", "no IPv6 address"},
-      {"http://[:::]/", "no IPv6 address"},
+      {"http://[]/", "not an IPv6 address"},
+      {"http://[1.2.3.4]/", "not an IPv6 address"},
+      {"http://[v1.x]/", "not an IPv6 address"},
+      {"http://[:::]/", "not an IPv6 address"},
       {"http://b\xC3\xBC"
        "cher.example/",
        "xn--"},
@@ -172,10 +172,10 @@ TEST(Url, RefusesWhatItCannotMean) {
       {"http://example\xEF\xBC\x8E"
        "com/",
        "xn--"},
-      {"http://a..b/", "'.' too many"},
-      {"http://.a/", "'.' too many"},
-      {"http://./", "'.' too many"},
-      {"http://a../", "'.' too many"},
+      {"http://a..b/", "one '.' too many"},
+      {"http://.a/", "one '.' too many"},
+      {"http://./", "one '.' too many"},
+      {"http://a../", "one '.' too many"},
       {"http://a,b/", "character"},
       {"http://a;b/", "character"},
       {"http://a'b/", "character"},
@@ -196,7 +196,7 @@ TEST(Url, TakesTheLongestThatIsPermitted) {
 TEST(Url, ReadsCredentialsAsBasicAuthenticationNeedsThem) {
   const Url both = Parsed("http://us%65r:p%3Aw:%C3%A9%zz@h/");
   EXPECT_EQ(both.user, "user");
-  EXPECT_EQ(both.password, "p:w:\xC3\xA9%zz") << "a '%' that begins no escape stands for itself";
+  EXPECT_EQ(both.password, "p:w:\xC3\xA9%zz") << "a '%' that does not begin an escape is kept";
   const Url user_only = Parsed("http://token@h/");
   EXPECT_TRUE(user_only.has_credentials);
   EXPECT_EQ(user_only.user, "token");

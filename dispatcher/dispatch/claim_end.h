@@ -1,0 +1,32 @@
+// What one claim came to: for its deliveries, and for when and how much to claim next. Value types.
+#pragma once
+
+#include <cstddef>
+#include <variant>
+
+#include "common/clock.h"
+#include "dispatcher/dispatch/claimed_delivery.h"
+#include "dispatcher/store/claim.h"
+
+namespace postcall::dispatch {
+
+// It is committed, and its deliveries are on their way.
+struct ClaimMade {
+  store::Walk walk;
+  int to_send = 0;
+  int finished = 0;            // calls with nothing to send
+  std::size_t new_agents = 0;  // that admission had not seen lately
+  Steady::duration took{};
+
+  int taken() const { return to_send + finished; }
+};
+
+// Whether it is committed is not known. The deliveries wait here for the answer.
+struct ClaimInDoubt {
+  store::InDoubt doubt;
+  Deliveries deliveries;  // those of doubt.to_send
+};
+
+using ClaimEnd = std::variant<ClaimMade, ClaimInDoubt, store::Nothing, store::TooMany, store::Unreadable>;
+
+}  // namespace postcall::dispatch

@@ -1,0 +1,116 @@
+#include "dispatcher/dispatch/claim_pace.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace postcall::dispatch {
+
+std::optional<store::ClaimLimits> ClaimPace::Next(const Admission::Room& room, bool network_is_down,
+                                                  SteadyTime now) {
+  claimed_ = false;
+  freed_ = room.freed;
+  full_ = room.slots == 0;
+  if (full_) return std::nullopt;
+  probes_ = network_is_down;
+  if (probes_ && now - probed_at_ < kProbeEvery) return std::nullopt;
+
+  store::ClaimLimits limits;
+  limits.max_rows = probes_ ? 1 : std::min({room.slots, rows_wanted_, rows_readable_});
+  limits.per_agent = rows_per_agent_;
+  limits.agent_limits = room.exceptions;
+  limits.after = last_agent_;
+  limits.max_bytes = std::min(room.body_bytes, kMaxBytes);
+  limits.read_limit = read_limit_;
+  max_rows_ = limits.max_rows;
+  some_are_limited_ = !room.exceptions.empty();
+  return limits;
+}
+
+void ClaimPace::Skip() {
+  claimed_ = false;
+  full_ = false;
+}
+
+void ClaimPace::Note(const ClaimMade& made, SteadyTime now) {
+  const int taken = made.taken();
+  if (!made.walk.unread.empty()) read_singly_ = 0;
+  if (probes_ && made.to_send > 0) probed_at_ = now;
+  if (taken > 0) {
+    was_read_ = true;
+    if (made.took < store::kReadAtOnce / 2) read_limit_ = store::kReadAtOnce;
+    read_singly_ -= taken;
+    if (read_singly_ <= 0)
+      rows_readable_ = std::min(kMaxRows, rows_readable_ + std::max(1, rows_readable_ / 4));
+  }
+  last_agent_ = made.walk.last_agent;
+  claimed_ = taken > 0 || !made.walk.unread.empty();
+  Walked(made.walk.rows, taken, made.walk.more, made.new_agents);
+}
+
+void ClaimPace::Note(const ClaimInDoubt&) { claimed_ = true; }
+
+void ClaimPace::Note(const store::Nothing&) { Walked(0, 0, false, 0); }
+
+void ClaimPace::Note(const store::TooMany& too_many) {
+  rows_readable_ = too_many.rows_next;
+  if (rows_readable_ == 1) read_singly_ = too_many.rows;
+  more_ = true;
+  claimed_ = true;
+}
+
+bool ClaimPace::Note(const store::Unreadable& row) {
+  const bool is_of_its_agent = !row.timed_out || std::exchange(was_read_, false);
+  if (!is_of_its_agent) read_limit_ = std::min(2 * read_limit_, kLongestRead);
+  read_singly_ = 0;
+  if (row.timed_out) last_agent_ = row.agent_id;
+  claimed_ = true;
+  Walked(0, 0, true, 0);
+  return is_of_its_agent;
+}
+
+void ClaimPace::Walked(int rows, int taken, bool more, std::size_t new_agents) {
+  more_ = more;
+  // Rows per agent and claim: as few as fill the claim, so that the many agents come before the backlog of
+  // one.
+  if (rows >= max_rows_) {
+    rows_per_agent_ = std::max(1, rows_per_agent_ / 2);
+  } else if (more) {
+    rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
+  }
+  // Rows per claim: those that then find no slot, because many agents share an endpoint, were locked for
+  // nothing. While most are left and were of agents that admission did not know, the next claims step over
+  // these: they follow at once, in longer strides, until the walk has seen all.
+  if (2 * taken < rows && 2 * new_agents > static_cast<std::size_t>(rows)) {
+    rows_wanted_ = std::min(kMaxRows, 2 * rows_wanted_);
+    more_ = true;
+    claimed_ = true;
+    return;
+  }
+  rows_wanted_ =
+      taken < rows ? std::max(kFewRows, taken) : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
+  full_ = taken < rows || (taken == 0 && some_are_limited_);
+}
+
+// When no slot is free for what is due, until half of those that are taken are free, for a claim costs as
+// much for one row as for fifty, and the network is busy meanwhile. Otherwise the next claim follows at once
+// while there is more, and a little later each time that there is nothing.
+Steady::duration ClaimPace::NextPause() {
+  if (full_) {
+    pause_ = kPauseWhileFull;
+  } else if (claimed_) {
+    pause_ = more_ ? Steady::duration(0) : kShortestPause;
+  } else {
+    pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
+  }
+  return pause_;
+}
+
+Steady::duration ClaimPace::PauseAfterError() { return pause_ = kPauseAfterError; }
+
+// Slots that became free while the claim was made count, too.
+std::optional<std::int64_t> ClaimPace::WakeAt(int in_flight) const {
+  if (!full_) return std::nullopt;
+  return freed_ + std::max(1, in_flight / 2);
+}
+
+}  // namespace postcall::dispatch

@@ -1,0 +1,82 @@
+// How much the next claim asks for and how long to wait before it, by what the claims before came to. Knows
+// no clock and no database. The claim thread's own.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "common/clock.h"
+#include "dispatcher/dispatch/admission.h"
+#include "dispatcher/dispatch/claim_end.h"
+#include "dispatcher/store/claim.h"
+
+namespace postcall::dispatch {
+
+class ClaimPace {
+ public:
+  static constexpr int kFirstRows = 200;
+  static constexpr int kFewRows = 32;
+  // Rows of one claim at most: larger ones are hardly cheaper per row, and hold their locks longer.
+  static constexpr int kMaxRows = 500;
+  // The most bytes of call data that are read at once, however many may be held: they must cross the network
+  // within store::kReadAtOnce.
+  static constexpr std::int64_t kMaxBytes = std::int64_t{4} << 20;
+  // For the reads of one claim, when the database is slow for all agents.
+  static constexpr std::chrono::milliseconds kLongestRead{4000};
+
+  // After a claim that took something; lets a few rows come together. An idle poll costs the server well
+  // under 0.1 ms, so the longest pause is short.
+  static constexpr Steady::duration kShortestPause = std::chrono::milliseconds(5);
+  static constexpr Steady::duration kLongestPause = std::chrono::milliseconds(100);
+  static constexpr Steady::duration kPauseWhileFull = std::chrono::milliseconds(20);
+  static constexpr Steady::duration kPauseAfterError = std::chrono::milliseconds(500);
+  // While the network is down, one call shows whether it still is (CONTRACT §2).
+  static constexpr Steady::duration kProbeEvery = std::chrono::seconds(1);
+
+  int rows_per_agent() const { return rows_per_agent_; }
+
+  // What the next claim may take; none: it is not to be made now.
+  std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
+
+  // What came of Next, one of these each time. Skip: no claim was tried.
+  void Skip();
+  void Note(const ClaimMade& made, SteadyTime now);
+  void Note(const ClaimInDoubt& doubt);
+  void Note(const store::Nothing& nothing);
+  void Note(const store::TooMany& too_many);
+  // True when the row's agent is to blame. False when the row before took long, too, and none was read in
+  // between: then the database may be slow for all agents, and the reads have more time from now on.
+  bool Note(const store::Unreadable& row);
+
+  // How long to wait before the next claim; once after each of the above.
+  Steady::duration NextPause();
+  Steady::duration PauseAfterError();
+  // The pause ends early when deliveries have freed so many slots (Admission::WakeAt); none: it does not.
+  std::optional<std::int64_t> WakeAt(int in_flight) const;
+
+ private:
+  void Walked(int rows, int taken, bool more, std::size_t new_agents);
+
+  AgentId last_agent_;
+  int rows_per_agent_ = 1;
+  int rows_wanted_ = kFirstRows;
+  int rows_readable_ = kMaxRows;  // at once; few after some could not be read
+  int read_singly_ = 0;           // rows still to be read one by one: one of them is slow
+  std::chrono::milliseconds read_limit_ = store::kReadAtOnce;
+  bool was_read_ = true;  // a call was, since one took longer than the limit
+  SteadyTime probed_at_;  // the last claim that sent something while the network was down
+
+  // Of the claim at hand.
+  int max_rows_ = 0;
+  bool some_are_limited_ = false;  // agents that may have fewer rows than others
+  bool probes_ = false;
+  std::int64_t freed_ = 0;
+
+  bool claimed_ = false;  // it took something, so there may be more
+  bool more_ = false;     // it was cut short by a limit of its own
+  bool full_ = false;     // it was cut short by the limits of admission
+  Steady::duration pause_{};
+};
+
+}  // namespace postcall::dispatch

@@ -1,0 +1,123 @@
+#include "dispatcher/dispatch/claims.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/log.h"
+#include "dispatcher/store/resolve.h"
+#include "dispatcher/store/set_aside.h"
+
+namespace postcall::dispatch {
+namespace {
+
+// Without the database's error, which may quote the call; the service's log has it.
+constexpr const char* kCannotBeRead = "Nothing was sent: the call could not be read from the database.";
+
+std::vector<store::ToSend> RowsOf(const Deliveries& deliveries) {
+  std::vector<store::ToSend> rows;
+  rows.reserve(deliveries.size());
+  for (const ClaimedDeliveryPtr& delivery : deliveries) {
+    rows.push_back({&delivery->row, delivery->destination->target().url_for_log});
+  }
+  return rows;
+}
+
+}  // namespace
+
+Claims::Claims(postgres::Session& session, const ClaimContext& context)
+    : session_(session), context_(context), intake_(context.admission, context.held) {}
+
+ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
+  const SteadyTime start = Steady::now();
+  const std::size_t agents = context_.admission.agents();
+
+  auto picked = store::OpenClaim::Pick(
+      session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance}, limits);
+  if (auto* nothing = std::get_if<store::Nothing>(&picked)) return *nothing;
+  if (auto* too_many = std::get_if<store::TooMany>(&picked)) return *too_many;
+  if (auto* unreadable = std::get_if<store::Unreadable>(&picked)) return std::move(*unreadable);
+  auto claim = std::get<store::OpenClaim>(std::move(picked));
+
+  Deliveries admitted = intake_.Admit(claim);
+  const auto read = claim.Read(RowsOf(admitted));
+  if (const auto* too_many = std::get_if<store::TooMany>(&read)) return *too_many;
+  if (const auto* unreadable = std::get_if<store::Unreadable>(&read)) return *unreadable;
+  intake_.AddBodies(claim, admitted, std::get<store::OpenClaim::Calls>(read));
+
+  ClaimMade made{.walk = claim.walk()};
+  made.new_agents = std::max(context_.admission.agents(), agents) - agents;
+  auto result = std::move(claim).Commit(RowsOf(admitted));
+  made.took = Steady::now() - start;
+  return HandOver(std::move(result), std::move(admitted), std::move(made));
+}
+
+ClaimEnd Claims::SetAside(const store::Unreadable& row) {
+  return HandOver(
+      store::SetAside(session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance}, row,
+                      kCannotBeRead),
+      {}, {});
+}
+
+// The claim is committed: from here on each of its rows is sent once, or ends with the reason why not.
+ClaimEnd Claims::HandOver(std::variant<store::Claimed, store::InDoubt> result, Deliveries deliveries,
+                          ClaimMade made) {
+  if (auto* doubt = std::get_if<store::InDoubt>(&result)) {
+    context_.metrics.database_errors(metrics::Operation::kClaim).Increment();
+    log::Warning("a claim's commit is in doubt, asking the database whether it was committed",
+                 {{"claim", doubt->claimed.claim_id.get().ToString()}});
+    return ClaimInDoubt{std::move(*doubt), std::move(deliveries)};
+  }
+  const auto& claimed = std::get<store::Claimed>(result);
+  made.to_send = static_cast<int>(deliveries.size());
+  made.finished = static_cast<int>(claimed.finished.size());
+  for (ClaimedDeliveryPtr& delivery : deliveries) {
+    delivery->Own(claimed);
+    context_.sender.Send(std::move(delivery));
+  }
+  CountFinished(claimed);
+  return made;
+}
+
+std::optional<std::string> Claims::TrySettle(ClaimInDoubt& claim) {
+  const store::Resolved resolved = store::ResolveClaim(session_, claim.doubt);
+  switch (resolved.fate) {
+    case store::Fate::kPending:
+      return "a claim's commit is not decided yet; it may wait for a synchronous standby";
+    case store::Fate::kOnlyHere:
+      return "no synchronous standby acknowledges commits";
+    case store::Fate::kAborted:
+      return std::nullopt;
+    case store::Fate::kCommitted:
+      break;
+  }
+  store::Claimed& claimed = claim.doubt.claimed;
+  claimed.owned_since = resolved.owned_since;
+  for (std::size_t i = 0; i < claim.deliveries.size(); ++i) {
+    ClaimedDeliveryPtr& delivery = claim.deliveries[i];
+    delivery->Own(claimed);
+    if (resolved.ours[i]) {
+      context_.sender.Send(std::move(delivery));
+    } else {
+      context_.sender.GiveUp(std::move(delivery));
+    }
+  }
+  CountFinished(claimed);
+  return std::nullopt;
+}
+
+void Claims::Abandon(ClaimInDoubt claim) {
+  log::Error("stopped before it was known whether a claim was committed, none of its calls was sent",
+             {{"claim", claim.doubt.claimed.claim_id.get().ToString()}});
+  for (ClaimedDeliveryPtr& delivery : claim.deliveries) {
+    delivery->Own(claim.doubt.claimed);
+    context_.sender.GiveUp(std::move(delivery));
+  }
+}
+
+void Claims::CountFinished(const store::Claimed& claimed) {
+  for (const store::FinishedRow& row : claimed.finished) context_.sender.CountFinished(row);
+}
+
+}  // namespace postcall::dispatch

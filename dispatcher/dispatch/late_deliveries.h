@@ -1,0 +1,48 @@
+// Deliveries that did not start within the time for which their claim vouches. They wait until the claim
+// thread has asked the database whether their rows are still ours (CONTRACT §4, "Dead dispatchers"). Any
+// thread.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/mutex.h"
+#include "common/unique_function.h"
+#include "dispatcher/dispatch/claimed_delivery.h"
+
+namespace postcall::dispatch {
+
+class LateDeliveries {
+ public:
+  // Is called for each that is added. Calls to the waker before are over when this returns. It must not call
+  // LateDeliveries.
+  void SetWaker(UniqueFunction<void()> waker) {
+    const MutexLock lock(mutex_);
+    waker_ = std::move(waker);
+  }
+
+  void Add(ClaimedDeliveryPtr delivery) {
+    const MutexLock lock(mutex_);
+    waiting_.push_back(std::move(delivery));
+    if (waker_) waker_();
+  }
+
+  // The database could not be asked: they wait for the next time.
+  void PutBack(Deliveries deliveries) {
+    const MutexLock lock(mutex_);
+    std::ranges::move(deliveries, std::back_inserter(waiting_));
+  }
+
+  Deliveries TakeAll() {
+    const MutexLock lock(mutex_);
+    return std::exchange(waiting_, {});
+  }
+
+ private:
+  Mutex mutex_;
+  Deliveries waiting_ GUARDED_BY(mutex_);
+  UniqueFunction<void()> waker_ GUARDED_BY(mutex_);
+};
+
+}  // namespace postcall::dispatch

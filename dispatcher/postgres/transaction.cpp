@@ -1,0 +1,201 @@
+#include "dispatcher/postgres/transaction.h"
+
+#include <pqxx/except>
+#include <pqxx/subtransaction>
+#include <utility>
+
+#include "dispatcher/postgres/error_text.h"
+#include "dispatcher/postgres/sqlstate.h"
+#include "dispatcher/postgres/standby_wait.h"
+
+namespace postcall::postgres {
+namespace {
+
+// If the database's default were a stricter isolation level, transactions would make each other fail.
+// A transaction that waits for a lock longer than lock_timeout is tried again later.
+// idle_in_transaction_session_timeout frees the locks of a client whose machine vanished.
+// JIT takes a tenth of a second to compile what runs for milliseconds.
+// With synchronous_commit off, a crash of the server forgets commits that were acknowledged already.
+// With array_nulls off, the NULLs of a batch would be read as texts.
+// A role's client_min_messages could hide the one warning that matters (see StandbyWait).
+// The level is set twice, because the server refuses to change it in a transaction that has already executed
+// a statement. That is the previous one, when its ROLLBACK was cancelled and libpqxx did not report it.
+constexpr const char* kSettings = R"sql(
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL lock_timeout = '3s';
+    SET LOCAL idle_in_transaction_session_timeout = '15s';
+    SET LOCAL jit = off;
+    SET LOCAL array_nulls = on;
+    SET LOCAL client_min_messages = 'warning';
+    SELECT set_config('synchronous_commit', 'on', true)
+     WHERE current_setting('synchronous_commit') = 'off';
+)sql";
+
+std::string SettingsOf(const char* settings, std::chrono::seconds limit) {
+  return "SET LOCAL statement_timeout = '" + std::to_string(limit.count()) + "s';" + kSettings + settings;
+}
+
+// In libpqxx 6 these errors are no sql_error and have no code.
+const char* CodeOf(const pqxx::transaction_rollback& error) {
+  if (dynamic_cast<const pqxx::deadlock_detected*>(&error) != nullptr) return kDeadlockDetected;
+  if (dynamic_cast<const pqxx::serialization_failure*>(&error) != nullptr) return kSerializationFailure;
+  return kTransactionRollback;
+}
+
+}  // namespace
+
+Transaction::Transaction(Session& session, const char* settings, std::chrono::seconds limit)
+    : state_(*session.state_), limit_(limit) {
+  if (state_.connection) {
+    // When the connection was lost while idle, no transaction has begun on it, so it is safe to connect
+    // again.
+    try {
+      Begin(settings);
+      return;
+    } catch (const Unavailable&) {
+    }
+  }
+  state_.connection = Connect(state_.options, state_.watchdog.limit());
+  state_.prepared.clear();
+  ++state_.number;
+  Begin(settings);
+  // A pooler gives its clients other process ids than the server's.
+  state_.direct =
+      !state_.is_pooled && Exec("SELECT pg_backend_pid()")[0][0].as<int>() == state_.connection->backendpid();
+}
+
+Transaction::~Transaction() { RollBack(); }
+
+void Transaction::Begin(const char* settings) {
+  Guarded([&] {
+    work_.emplace(*state_.connection);
+    work_->exec(SettingsOf(settings, limit_));
+  });
+}
+
+// libpqxx 7 sends the text at once, so the name is noted only when the server accepted it. libpqxx 6 sends it
+// when the name is first used.
+const std::string& Transaction::NameOf(const char* statement) {
+  const auto known = state_.prepared.find(statement);
+  was_planned_before_ = known != state_.prepared.end();
+  if (was_planned_before_) return known->second;
+  // A name is never used twice, even when PREPARE failed.
+  const std::string name = "postcall_" + std::to_string(++state_.names);
+  state_.connection->prepare(name, statement);
+  return state_.prepared.emplace(statement, name).first->second;
+}
+
+pqxx::result Transaction::ExecScript(const std::string& statements) {
+  was_planned_before_ = false;
+  return Guarded([&] { return work_->exec(statements); });
+}
+
+std::optional<Refused> Transaction::Attempt(const std::string& statements) {
+  was_planned_before_ = false;
+  return Guarded([&]() -> std::optional<Refused> {
+    try {
+      pqxx::subtransaction savepoint(*work_, "attempt");
+      savepoint.exec(statements);
+      savepoint.commit();
+      return std::nullopt;
+    } catch (const pqxx::insufficient_privilege& error) {
+      return Refused(FirstLine(error.what()), kInsufficientPrivilege);
+    } catch (const pqxx::transaction_rollback&) {
+      throw;
+    } catch (const pqxx::sql_error& error) {
+      if (IsPassing(error.sqlstate())) throw;
+      return Refused(FirstLine(error.what()), error.sqlstate());
+    }
+  });
+}
+
+void Transaction::LimitStatements(std::chrono::milliseconds limit) {
+  Guarded([&] {
+    return work_->exec("SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = " +
+                       std::to_string(limit.count()));
+  });
+}
+
+bool Transaction::Commit() {
+  try {
+    const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(), limit_ + kForTheAnswer);
+    const StandbyWait standby(*state_.connection);
+    work_->commit();
+    work_.reset();
+    return !standby.was_cut_short();
+  } catch (const pqxx::in_doubt_error&) {
+    DropConnection();
+    throw CommitInDoubt("the connection to PostgreSQL was lost while it committed", "");
+  } catch (const pqxx::transaction_rollback&) {
+    Translate();
+  } catch (const pqxx::insufficient_privilege&) {  // libpqxx throws it without its code
+    Translate();
+  } catch (const pqxx::sql_error& error) {
+    // An error with a code is the server's own statement that it did not commit. Without a code it is libpq's
+    // error about the connection.
+    if (!error.sqlstate().empty()) Translate();
+    const std::string message = FirstLine(error.what());
+    DropConnection();
+    throw CommitInDoubt(message, "");
+  } catch (const pqxx::failure& error) {
+    const std::string message = FirstLine(error.what());
+    DropConnection();
+    throw CommitInDoubt(message, "");
+  }
+}
+
+// Sends ROLLBACK unless the transaction is over.
+void Transaction::RollBack() {
+  if (!work_) return;
+  const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(), limit_ + kForTheAnswer);
+  work_.reset();
+}
+
+void Transaction::DropConnection() {
+  RollBack();
+  state_.connection.reset();
+}
+
+void Transaction::Translate() {
+  try {
+    throw;
+  } catch (const pqxx::insufficient_privilege& error) {  // libpqxx throws it without its code
+    const std::string message = FirstLine(error.what());
+    RollBack();
+    throw Refused(message, kInsufficientPrivilege);
+  } catch (const pqxx::transaction_rollback& error) {
+    const std::string message = FirstLine(error.what());
+    RollBack();
+    throw Unavailable(message, CodeOf(error));
+  } catch (const pqxx::sql_error& error) {
+    const std::string message = FirstLine(error.what());
+    if (state_.direct && IsFeatureNotSupported(error.sqlstate())) {
+      // When the plan was made by an earlier transaction, a view that it reads was replaced. On a new
+      // connection all plans are new; then this error is the view's own, about a row.
+      DropConnection();
+      if (was_planned_before_) throw Unavailable(message, error.sqlstate());
+      throw Refused(message, error.sqlstate());
+    }
+    if (!IsPassing(error.sqlstate())) {
+      RollBack();
+      throw Refused(message, error.sqlstate());
+    }
+    if (IsOfAPooler(error.sqlstate())) state_.is_pooled = true;
+    if (IsOfTheConnection(error.sqlstate())) {
+      DropConnection();
+    } else {
+      RollBack();
+    }
+    throw Unavailable(message, error.sqlstate());
+  } catch (const pqxx::broken_connection&) {
+    DropConnection();
+    throw Unavailable("the connection to PostgreSQL was lost", "");
+  } catch (const pqxx::failure& error) {
+    const std::string message = FirstLine(error.what());
+    DropConnection();
+    throw Unavailable(message, "");
+  }
+}
+
+}  // namespace postcall::postgres

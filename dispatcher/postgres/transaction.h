@@ -1,0 +1,112 @@
+// One transaction on a session's connection, and the only place where libpqxx's errors become ours.
+// On the thread that owns the session.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <pqxx/result>
+#include <pqxx/transaction>
+#include <string>
+#include <unordered_map>
+
+#include "dispatcher/postgres/connection.h"
+#include "dispatcher/postgres/database.h"
+#include "dispatcher/postgres/parameters.h"
+#include "dispatcher/postgres/watchdog.h"
+
+namespace postcall::postgres {
+
+struct Session::State {
+  DatabaseOptions options;
+  std::unique_ptr<pqxx::connection> connection;  // null: connect first
+  std::uint64_t number = 0;
+  bool direct = false;     // the connection leads to the server itself and not to a pooler
+  bool is_pooled = false;  // it seemed direct, and then a prepared statement was missing
+  std::unordered_map<const char*, std::string> prepared;  // names on this connection, by the statement's text
+  int names = 0;                                          // how many names were given to statements
+  Watchdog watchdog;
+};
+
+// The answer to COMMIT was lost, so the transaction may be committed or not. Work that is safe to repeat can
+// treat this as any other Unavailable.
+class CommitInDoubt : public Unavailable {
+ public:
+  using Unavailable::Unavailable;
+};
+
+// How long the server may take for one statement. The answer may arrive up to kForTheAnswer later.
+inline constexpr std::chrono::seconds kStatementLimit{10};
+inline constexpr std::chrono::seconds kForTheAnswer{5};
+
+// Rolled back unless committed.
+class Transaction {
+ public:
+  // Connects if necessary, then begins. `settings` are statements that set what this transaction needs. All
+  // settings are local to the transaction, so that PgBouncer in transaction mode can lend its server
+  // connection to other clients in between. Throws Unavailable.
+  explicit Transaction(Session& session, const char* settings = "",
+                       std::chrono::seconds limit = kStatementLimit);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // One statement. Throws Unavailable or Refused; the transaction is over then.
+  template <class... Parameters>
+  pqxx::result Exec(const char* statement, const Parameters&... parameters) {
+    was_planned_before_ = false;
+    return Guarded([&] { return ExecWith(*work_, statement, parameters...); });
+  }
+
+  // The same for statements that are executed often. They are parsed and planned once per connection, because
+  // that costs as much as a hundred rows. Through a pooler they are not prepared: its next transaction may
+  // run in another server process, and PgBouncer before 1.21 has no prepared statements in transaction mode.
+  // `statement` is a constant.
+  template <class... Parameters>
+  pqxx::result ExecPrepared(const char* statement, const Parameters&... parameters) {
+    if (!state_.direct) return Exec(statement, parameters...);
+    return Guarded([&] { return ExecPreparedWith(*work_, NameOf(statement), parameters...); });
+  }
+
+  // Executes any number of statements, without parameters. Throws as Exec does.
+  pqxx::result ExecScript(const std::string& statements);
+
+  // The same within a savepoint: when the server refuses it, only this is undone, and the transaction
+  // continues. Returns the refusal. Throws Unavailable; the transaction is over then.
+  std::optional<Refused> Attempt(const std::string& statements);
+
+  // From now on no statement of this transaction may take longer than `limit`. This costs a round trip.
+  void LimitStatements(std::chrono::milliseconds limit);
+
+  // The last call. False when it is committed here, but the server gave up its wait for a synchronous
+  // standby, so that a fail-over may undo it. Throws CommitInDoubt; Unavailable or Refused when it was
+  // certainly rolled back.
+  bool Commit();
+
+ private:
+  void Begin(const char* settings);
+  const std::string& NameOf(const char* statement);
+  void RollBack();
+  void DropConnection();
+  [[noreturn]] void Translate();  // of the exception that is being handled
+
+  template <class Work>
+  auto Guarded(Work&& work);
+
+  Session::State& state_;
+  const std::chrono::seconds limit_;
+  std::optional<pqxx::work> work_;
+  bool was_planned_before_ = false;  // the present statement, by an earlier transaction
+};
+
+template <class Work>
+auto Transaction::Guarded(Work&& work) {
+  try {
+    const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(), limit_ + kForTheAnswer);
+    return work();
+  } catch (...) {
+    Translate();
+  }
+}
+
+}  // namespace postcall::postgres

@@ -1,0 +1,85 @@
+-- The delivery log: one row per delivery, and one partition per UTC day of claimed_at (CONTRACT §4).
+--   INSERT   the claim, before anything is sent; webhook_mark_suspect
+--   UPDATE   the record, which moves a row from in_flight to its outcome; the sweep, which moves it to unknown; the
+--            record again, when the true outcome comes late. Each is conditional on claim_id.
+--   DELETE   a requeue of a row that is in flight; webhook_drop_partitions drops whole days
+CREATE TABLE webhook_deliveries (
+  id                  bigint      NOT NULL,
+  call_id             text        NOT NULL,
+  agent_id            text        NOT NULL,
+  cause               text        NOT NULL,
+  url                 text,
+  outcome             text        NOT NULL,
+  reached             text,
+  http_status         int,
+  error               text,
+  response_body       text,
+  response_truncated  boolean     NOT NULL DEFAULT false,
+  remote_address      inet,
+  connection_reused   boolean,
+  certificate_ends_at timestamptz,
+  request_bytes       bigint,
+  response_bytes      bigint,
+  enqueued_at         timestamptz NOT NULL,
+  due_at              timestamptz NOT NULL,
+  claimed_at          timestamptz NOT NULL,
+  finished_at         timestamptz,
+  lookup_ms           real,
+  connect_ms          real,
+  tls_ms              real,
+  first_byte_ms       real,
+  total_ms            real,
+  dispatcher          text        NOT NULL,
+  claim_id            uuid        NOT NULL,
+  CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (claimed_at, id),
+  CONSTRAINT webhook_deliveries_cause CHECK (cause IN ('completion', 'resend', 'test')),
+  CONSTRAINT webhook_deliveries_outcome CHECK (outcome IN (
+    'in_flight', 'delivered', 'rejected', 'timeout', 'dns_error', 'connect_error', 'tls_error',
+    'network_error', 'blocked', 'invalid_settings', 'skipped', 'not_sent', 'unknown')),
+  CONSTRAINT webhook_deliveries_reached CHECK (reached IN (
+    'nothing', 'connected', 'request_sent', 'response_started', 'response_complete')),
+  -- The record moves a row out of in_flight, or the sweep when its dispatcher is dead.
+  CONSTRAINT webhook_deliveries_over CHECK ((outcome = 'in_flight') = (finished_at IS NULL)),
+  CONSTRAINT webhook_deliveries_reached_known
+    CHECK ((outcome IN ('in_flight', 'unknown')) = (reached IS NULL)),
+  CONSTRAINT webhook_deliveries_in_flight_blank
+    CHECK (outcome <> 'in_flight' OR (http_status IS NULL AND error IS NULL)),
+  CONSTRAINT webhook_deliveries_status CHECK (http_status BETWEEN 100 AND 999),
+  CONSTRAINT webhook_deliveries_delivered CHECK (outcome <> 'delivered'
+    OR (http_status IS NOT NULL AND http_status BETWEEN 200 AND 299 AND error IS NULL
+        AND reached IN ('response_started', 'response_complete'))),
+  CONSTRAINT webhook_deliveries_rejected CHECK (outcome <> 'rejected'
+    OR (http_status IS NOT NULL AND http_status NOT BETWEEN 200 AND 299)),
+  CONSTRAINT webhook_deliveries_nothing_sent
+    CHECK (outcome NOT IN ('invalid_settings', 'skipped') OR reached = 'nothing')
+) PARTITION BY RANGE (claimed_at);
+
+CREATE INDEX webhook_deliveries_call ON webhook_deliveries (call_id);
+CREATE INDEX webhook_deliveries_agent ON webhook_deliveries (agent_id, claimed_at DESC);
+CREATE INDEX webhook_deliveries_in_flight ON webhook_deliveries (claim_id) WHERE outcome = 'in_flight';
+CREATE INDEX webhook_deliveries_failures ON webhook_deliveries (claimed_at DESC)
+  WHERE outcome NOT IN ('delivered', 'in_flight');
+-- This index counts one hour of completions without reading the whole day. It costs little, because rows arrive in
+-- about this order.
+CREATE INDEX webhook_deliveries_enqueued ON webhook_deliveries USING brin (enqueued_at)
+  WITH (pages_per_range = 32, autosummarize = on);
+
+COMMENT ON TABLE webhook_deliveries IS 'The delivery log: one row per delivery; partitions are UTC days of claimed_at';
+COMMENT ON COLUMN webhook_deliveries.id IS 'As in the outbox; the key is (claimed_at, id)';
+COMMENT ON COLUMN webhook_deliveries.cause IS 'completion, resend or test';
+COMMENT ON COLUMN webhook_deliveries.url IS 'At the time of the claim; user info removed, query values replaced';
+COMMENT ON COLUMN webhook_deliveries.outcome IS 'in_flight, or how it ended: delivered, rejected, timeout, dns_error, connect_error, tls_error, network_error, blocked, invalid_settings, skipped, not_sent, unknown';
+COMMENT ON COLUMN webhook_deliveries.reached IS 'How far it got: nothing, connected, request_sent, response_started, response_complete; NULL while in_flight and when unknown';
+COMMENT ON COLUMN webhook_deliveries.http_status IS 'Of the final response, when there was one';
+COMMENT ON COLUMN webhook_deliveries.error IS 'One sentence for a person, when not delivered';
+COMMENT ON COLUMN webhook_deliveries.response_body IS 'Its first --response-body-bytes';
+COMMENT ON COLUMN webhook_deliveries.response_truncated IS 'The 64 KiB limit ended it';
+COMMENT ON COLUMN webhook_deliveries.remote_address IS 'The peer';
+COMMENT ON COLUMN webhook_deliveries.certificate_ends_at IS 'The peer''s certificate, for https';
+COMMENT ON COLUMN webhook_deliveries.request_bytes IS 'Body of the request';
+COMMENT ON COLUMN webhook_deliveries.response_bytes IS 'Body of the response';
+COMMENT ON COLUMN webhook_deliveries.finished_at IS 'The claim''s time plus steady time elapsed';
+COMMENT ON COLUMN webhook_deliveries.lookup_ms IS 'Each phase''s own time';
+COMMENT ON COLUMN webhook_deliveries.total_ms IS 'From start to end';
+COMMENT ON COLUMN webhook_deliveries.dispatcher IS 'The instance''s label';
+COMMENT ON COLUMN webhook_deliveries.claim_id IS 'The claim that created the row; every later write is conditional on it';

@@ -1,0 +1,92 @@
+// What the plans of the store's statements may consist of.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace postcall::store {
+
+struct Expected {
+  const char* statement;         // found in its text
+  std::set<std::string> any_of;  // it consists of these and no others
+};
+
+// Reading a key of an index by a bitmap, or sorting what that finds, is as good. A plan must never scan a
+// whole table, or an index that leads to other rows, and never sort all due rows or those of an agent.
+inline const std::vector<Expected> kExpected = {
+    // claim
+    {"onward (agent_id)",
+     {"Index Scan webhook_outbox_ready", "Index Only Scan webhook_outbox_ready", "Nested Loop"}},
+    {"SET awaits_analysis = false\n     WHERE",
+     {"Index Scan webhook_outbox_awaiting_due", "Index Scan webhook_outbox_pkey",
+      "Bitmap Index Scan webhook_outbox_pkey"}},
+    {"nothing.*",
+     {"Index Scan calls_pkey", "Bitmap Index Scan calls_pkey", "Index Scan caller_details_pkey",
+      "Bitmap Index Scan caller_details_pkey", "Index Scan call_analysis_pkey",
+      "Bitmap Index Scan call_analysis_pkey", "Nested Loop", "Sort"}},
+    {"::jsonpath)) AS path", {"Index Scan agents_pkey", "Bitmap Index Scan agents_pkey", "Nested Loop"}},
+    {"INSERT INTO webhook_dispatchers", {}},
+    {"verdict (location, url", {"Tid Scan webhook_outbox", "Nested Loop"}},
+    {"unnest($1::text[]) AS agent", {"Index Scan webhook_outbox_ready", "Nested Loop"}},
+    {"unread = times.unread",
+     {"Index Scan webhook_outbox_pkey", "Bitmap Index Scan webhook_outbox_pkey", "Nested Loop"}},
+    {"AS is_over", {"Index Scan webhook_outbox_pkey", "Bitmap Index Scan webhook_outbox_pkey"}},
+    // record
+    {"r.response_body",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Hash Join"}},
+    {"free AS MATERIALIZED",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Hash Join"}},
+    {"k.requeues",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Hash Join"}},
+    // confirm, resolve
+    {"k.position",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Hash Join",
+      "Sort"}},
+    {"SET heartbeats = heartbeats + 1,\n           heartbeat_at = clock_timestamp()\n     WHERE",
+     {"Index Scan webhook_dispatchers_pkey", "Bitmap Index Scan webhook_dispatchers_pkey"}},
+    {"outcome = 'in_flight' AS in_flight",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey"}},
+    // sweeps
+    {"The dispatcher died",
+     {"Index Scan webhook_deliveries_claim_id_idx", "Bitmap Index Scan webhook_deliveries_claim_id_idx",
+      "Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Nested Loop"}},
+    {"The dispatcher stopped",
+     {"Index Scan webhook_deliveries_claim_id_idx", "Bitmap Index Scan webhook_deliveries_claim_id_idx",
+      "Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey",
+      "Seq Scan webhook_dispatchers", "Index Only Scan webhook_dispatchers_pkey",
+      "Bitmap Index Scan webhook_dispatchers_pkey", "Nested Loop"}},
+    {"SELECT id, (extract(epoch FROM claimed_at)",
+     {"Index Scan webhook_deliveries_claim_id_idx", "Bitmap Index Scan webhook_deliveries_claim_id_idx"}},
+    {"lost track of this delivery",
+     {"Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Nested Loop"}},
+    // samples, waits
+    {"first (agent_id, due_at)",
+     {"Index Only Scan webhook_outbox_ready", "Index Scan webhook_outbox_ready",
+      "Index Only Scan webhook_outbox_awaiting_due", "Index Scan webhook_outbox_awaiting_due",
+      "Nested Loop"}},
+    {"DELETE FROM webhook_analysis_hints",
+     {"Seq Scan webhook_analysis_hints", "Tid Scan webhook_analysis_hints", "Sort"}},
+    {"SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false\n   WHERE id = ANY (ARRAY(\n    "
+     "       SELECT waiting.id",
+     {"Index Scan webhook_outbox_awaiting", "Index Scan webhook_outbox_pkey",
+      "Bitmap Index Scan webhook_outbox_pkey", "Nested Loop"}},
+    {"SET watched_until = NULL",
+     {"Index Scan webhook_outbox_awaiting", "Index Scan webhook_outbox_pkey",
+      "Bitmap Index Scan webhook_outbox_pkey", "Nested Loop"}},
+    {"SET watched_until = pg_current_xact_id()",
+     {"Index Scan webhook_outbox_awaiting_watched", "Index Scan webhook_outbox_pkey",
+      "Bitmap Index Scan webhook_outbox_pkey"}},
+    {"SET watched_until = '0'",
+     {"Index Scan webhook_outbox_awaiting_watched", "Index Scan webhook_outbox_pkey",
+      "Bitmap Index Scan webhook_outbox_pkey"}},
+    // The primary key is in the same order: at worst one walk of the outbox per second, beside the claims.
+    {"t.id % 32",
+     {"Index Scan webhook_outbox_pkey", "Index Scan webhook_outbox_awaiting_watched",
+      "Index Scan webhook_outbox_awaiting_turn", "Bitmap Index Scan webhook_outbox_awaiting_turn"}},
+    {"pg_catalog.num_nonnulls",
+     {"Index Only Scan calls_pkey", "Index Scan calls_pkey", "Bitmap Index Scan calls_pkey",
+      "Index Scan call_analysis_pkey", "Bitmap Index Scan call_analysis_pkey", "Nested Loop"}},
+};
+
+}  // namespace postcall::store
