@@ -112,8 +112,15 @@ std::optional<Error> Apply(postgres::Transaction& transaction, const Migration& 
   return std::nullopt;
 }
 
+// Returns the statements that another role must run.
+std::vector<std::string> GrantRoles(postgres::Transaction& transaction) {
+  std::vector<std::string> left_to_others;
+  for (const auto& row : transaction.Exec(kGrantRoles)) left_to_others.push_back(row[0].as<std::string>());
+  return left_to_others;
+}
+
 // One transaction: applies the first migration that is missing; or, when none is, the functions, views and
-// triggers that are not as this binary has them; or, when all are, checks the views and makes partitions.
+// triggers that are not as this binary has them, with their grants; or, when all are, makes partitions.
 // Returns what it applied.
 Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateOptions& options,
                                       Migrated& migrated) {
@@ -183,19 +190,16 @@ Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateO
   }
   if (!pending.empty()) {
     auto defined = ApplyDefinitions(transaction, migrated.schema, std::move(pending));
-    if (defined) transaction.Commit();
+    if (!defined) return defined;
+    // In the same transaction: a function that was dropped and created again lost its grants.
+    migrated.left_to_others = GrantRoles(transaction);
+    transaction.Commit();
     return defined;
   }
 
   migrated.days_ahead = transaction.Exec("SELECT webhook_make_partitions(7)")[0][0].as<int>();
   for (const auto& row : transaction.Exec(kClosesSchema, migrated.schema)) {
     migrated.closes_schema = row[0].as<std::string>();
-  }
-  if (!migrated.applied.empty()) {
-    migrated.left_to_others.clear();
-    for (const auto& row : transaction.Exec(kGrantRoles)) {
-      migrated.left_to_others.push_back(row[0].as<std::string>());
-    }
   }
   transaction.Commit();
   return applied_now;

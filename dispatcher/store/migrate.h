@@ -32,8 +32,8 @@ struct Migrated {
   int days_ahead = 0;                        // for which the log has partitions; -1: not even for today
   std::string server;                        // "PostgreSQL 15.18"
   std::optional<std::string> server_remark;  // one sentence when the server is older than what is supported
-  // Statements about the two group roles (webhook_grant_roles) that this role may not do and another must.
-  // Looked for only when something was applied.
+  // Statements about the two group roles (webhook_grant_roles) that this role may not run and another must.
+  // Looked for only when functions, views or triggers were applied.
   std::vector<std::string> left_to_others;
   // When every role may make objects in that schema, and so change what functions call that run as their
   // owner: the statement that ends this.
@@ -42,7 +42,8 @@ struct Migrated {
 
 // Each migration is a transaction of its own: what was applied before an error stays, and the platform's
 // tables are locked for one migration and no longer. The functions, views and triggers are one transaction,
-// because they call each other: other sessions see all of them as they were, or all as they are now. A lock
+// because they call each other: other sessions see all of them as they were, or all as they are now. Their
+// grants are part of it. A lock
 // that is held by the platform's transactions is waited for half a second at a time, for a minute at most, so
 // that the platform never queues behind it for longer. An error when the database cannot be brought to this
 // version: a table or view does not fit, a right is missing. Throws NeedsNewerBinary, and Unavailable when it

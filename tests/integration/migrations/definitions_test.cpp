@@ -84,6 +84,26 @@ TEST_F(Definitions, CreateAgainAFunctionWhoseResultHasChanged) {
   EXPECT_FALSE(db_.True("SELECT has_function_privilege('public', 'webhook_close_hours()', 'EXECUTE')"));
 }
 
+// A dispatcher that calls a function without its grants would be refused.
+TEST_F(Definitions, AreNeverVisibleWithoutTheirGrants) {
+  db_.Run("DROP FUNCTION webhook_close_hours()");
+  db_.Run("CREATE FUNCTION webhook_close_hours() RETURNS text LANGUAGE sql AS 'SELECT NULL'");
+  HadAnotherText("functions/webhook_close_hours");
+  db_.Run(R"(
+      CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no grants now'; END $$;
+      CREATE EVENT TRIGGER refused ON ddl_command_start WHEN tag IN ('GRANT') EXECUTE FUNCTION refuse())");
+  const auto refused = Migrate(Options());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error(), HasSubstr("no grants now"));
+  EXPECT_EQ(db_.Value("SELECT pg_typeof(webhook_close_hours())"), "text") << "it is as it was";
+
+  db_.Run("DROP EVENT TRIGGER refused");
+  ASSERT_TRUE(Migrate(Options()));
+  EXPECT_TRUE(
+      db_.True("SELECT has_function_privilege('postcall_service', 'webhook_close_hours()', 'EXECUTE')"));
+}
+
 TEST_F(Definitions, DropNoViewThatIsNotOurs) {
   db_.Run("ALTER VIEW webhook_failures RENAME COLUMN error TO reason");
   db_.Run("CREATE SCHEMA reports; CREATE VIEW reports.daily AS SELECT reason FROM webhook_failures");
