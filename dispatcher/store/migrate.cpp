@@ -5,7 +5,6 @@
 #include <set>
 #include <thread>
 
-#include "common/clock.h"
 #include "dispatcher/postgres/sqlstate.h"
 #include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/database_facts.h"
@@ -18,8 +17,6 @@ namespace {
 
 using migrations::Kind;
 using migrations::Migration;
-
-constexpr auto kPatience = std::chrono::minutes(1);
 
 // How long one statement may take. The lock is waited for that long, too.
 constexpr std::chrono::minutes kLimit{10};
@@ -208,22 +205,24 @@ Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateO
 }  // namespace
 
 Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const MigrateOptions& options) {
-  const SteadyTime deadline = Steady::now() + kPatience;
   Migrated migrated;
   postgres::Session session(database);
+  int attempts = 0;  // of the present step
   while (true) {
     try {
       const auto step = Step(session, options, migrated);
       if (!step) return Error{step.error()};
       if (step->empty()) return migrated;
       migrated.applied.insert(migrated.applied.end(), step->begin(), step->end());
+      attempts = 0;
       continue;
     } catch (const postgres::Refused& refused) {
       return Error{refused.what()};
     } catch (const postgres::Unavailable& unavailable) {
       if (!session.connected()) throw;
       if (!IsToBeTriedAgain(unavailable)) return Error{unavailable.what()};
-      if (Steady::now() >= deadline) {
+      // Attempts are counted, not the time: another migration may be waited for, and that may take long.
+      if (++attempts >= options.most_attempts) {
         if (!postgres::IsLockNotAvailable(unavailable.sqlstate())) return Error{unavailable.what()};
         return Error{"a table stayed locked by other transactions for a minute: try again when it is quiet"};
       }

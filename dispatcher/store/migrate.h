@@ -22,6 +22,9 @@ struct MigrateOptions {
   // The platform has tables of its own and has defined the two views (CONTRACT §3). Decided by the first
   // migration of a database, and remembered there: later it need not be said again.
   bool own_tables = false;
+  // How often a transaction is tried while others hold a lock that it needs. Each time takes a second: half
+  // of it waits for the lock, half lets those pass that queued behind.
+  int most_attempts = 60;
 };
 
 struct Migrated {
@@ -41,13 +44,12 @@ struct Migrated {
 };
 
 // Each migration is a transaction of its own: what was applied before an error stays, and the platform's
-// tables are locked for one migration and no longer. The functions, views and triggers are one transaction,
-// because they call each other: other sessions see all of them as they were, or all as they are now. Their
-// grants are part of it. A lock
-// that is held by the platform's transactions is waited for half a second at a time, for a minute at most, so
-// that the platform never queues behind it for longer. An error when the database cannot be brought to this
-// version: a table or view does not fit, a right is missing. Throws NeedsNewerBinary, and Unavailable when it
-// cannot be reached.
+// tables are locked for one migration and no longer. The functions, views and triggers and their grants are
+// one transaction, because they call each other: other sessions see all of them as they were, or all as they
+// are now. Each transaction waits for a lock of the platform's for half a second at a time, so that the
+// platform never queues behind it for longer, and for about a minute in all. An error when the database
+// cannot be brought to this version: a table or view does not fit, a right is missing. Throws
+// NeedsNewerBinary, and Unavailable when it cannot be reached.
 Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const MigrateOptions& options = {});
 
 enum class MigrationState {

@@ -296,6 +296,43 @@ TEST_F(Migrations, AreRepeatedAfterADeadlock) {
   EXPECT_EQ(std::ssize(migrated->applied), Files());
 }
 
+// A long wait of one migration must not use up the patience of the next.
+TEST_F(Migrations, AreEachTriedAsOften) {
+  db_.Run(R"(
+      CREATE SEQUENCE first;
+      CREATE SEQUENCE second;
+      CREATE FUNCTION get_stuck() RETURNS event_trigger LANGUAGE plpgsql AS $$
+      DECLARE
+        is_stuck boolean := false;
+      BEGIN
+        -- At the first table of the first and of the second transaction.
+        IF to_regclass('webhook_migrations') IS NULL THEN
+          is_stuck := nextval('first') = 1;
+        ELSIF to_regclass('call_analysis') IS NOT NULL THEN
+          is_stuck := nextval('second') = 1;
+        END IF;
+        IF is_stuck THEN
+          RAISE EXCEPTION 'another holds a lock' USING ERRCODE = '55P03';
+        END IF;
+      END $$;
+      CREATE EVENT TRIGGER stuck ON ddl_command_start WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION get_stuck())");
+  const auto migrated = Migrate(Options(), {.most_attempts = 2});
+  ASSERT_TRUE(migrated) << migrated.error();
+  EXPECT_EQ(std::ssize(migrated->applied), Files());
+  EXPECT_TRUE(db_.True("SELECT second.is_called FROM second"));
+}
+
+TEST_F(Migrations, EndWhenALockIsNeverReleased) {
+  db_.Run(
+      "CREATE TABLE calls (id text PRIMARY KEY, agent_id text, status text, recording_uri text, "
+      "transcript_uri text)");
+  Client holder(url_);
+  holder.Run("BEGIN; LOCK TABLE calls");
+  const auto migrated = Migrate(Options(), {.most_attempts = 2});
+  ASSERT_FALSE(migrated);
+  EXPECT_THAT(migrated.error(), HasSubstr("a table stayed locked by other transactions"));
+}
+
 TEST_F(Migrations, WaitForAPlatformsTransactionWithoutDelayingItsOthers) {
   db_.Run("CREATE TABLE agents (id text PRIMARY KEY, name text, settings jsonb NOT NULL)");
   db_.Run(
