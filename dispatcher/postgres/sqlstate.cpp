@@ -20,13 +20,14 @@ constexpr std::array<std::string_view, 9> kAboutRows = {
     "P0",  // a function in PL/pgSQL raised it
 };
 
-constexpr std::array<std::string_view, 6> kOfTheConnection = {
+constexpr std::array<std::string_view, 7> kOfTheConnection = {
     "08",     // connection
     "57P",    // shutdown, crash, starting up
     "25001",  // the previous transaction is still open: see the settings of Transaction
     "25P02",  // the same, and that transaction had failed
     "25006",  // read-only, as after a fail-over
     "25P03",  // idle in transaction for too long
+    "25P04",  // a transaction that took too long, since PostgreSQL 17
 };
 
 constexpr std::array<std::string_view, 3> kPassing = {

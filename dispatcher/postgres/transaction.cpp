@@ -15,6 +15,7 @@ namespace {
 // A transaction that waits for a lock longer than lock_timeout is tried again later.
 // idle_in_transaction_session_timeout frees the locks of a client whose machine vanished.
 // JIT takes a tenth of a second to compile what runs for milliseconds.
+// transaction_timeout, since PostgreSQL 17, would end a chore of ours that may take longer.
 // With synchronous_commit off, a crash of the server forgets commits that were acknowledged already.
 // With array_nulls off, the NULLs of a batch would be read as texts.
 // A role's client_min_messages could hide the one warning that matters (see StandbyWait).
@@ -28,6 +29,8 @@ constexpr const char* kSettings = R"sql(
     SET LOCAL jit = off;
     SET LOCAL array_nulls = on;
     SET LOCAL client_min_messages = 'warning';
+    SELECT set_config('transaction_timeout', '0', true)
+     WHERE current_setting('transaction_timeout', true) <> '0';
     SELECT set_config('synchronous_commit', 'on', true)
      WHERE current_setting('synchronous_commit') = 'off';
 )sql";

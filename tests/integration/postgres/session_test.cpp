@@ -168,6 +168,14 @@ TEST_F(Connecting, KeepsTheConnectionWhenOnlyALimitOfTimePassed) {
   EXPECT_EQ(session_.connection_number(), 1u);
 }
 
+// Only a limit for each statement is right: a chore may execute many.
+TEST_F(Connecting, HasNoLimitForAWholeTransactionWhateverTheDatabasesDefault) {
+  if (Value("SELECT current_setting('transaction_timeout', true)") == "NULL")
+    GTEST_SKIP() << "PostgreSQL has this setting since version 17";
+  Query("ALTER DATABASE " + std::string(client_.dbname()) + " SET transaction_timeout = '500ms'");
+  EXPECT_EQ(One(session_, "SELECT pg_sleep(1)::text || current_setting('transaction_timeout')"), "0");
+}
+
 TEST_F(Connecting, IsRepeatedWhenTheServerBecameReadOnly) {
   Query("ALTER DATABASE " + std::string(client_.dbname()) + " SET default_transaction_read_only = on");
   EXPECT_THROW(Write(session_), Unavailable);

@@ -45,7 +45,7 @@ TEST(Sqlstate, TellsDamage) {
 
 TEST(Sqlstate, OfTheConnectionWantsAnotherOne) {
   for (const char* code :
-       {"", "08006", "57P01", "57P03", "25001", "25P02", "25006", "25P03", "26000", "42P05"}) {
+       {"", "08006", "57P01", "57P03", "25001", "25P02", "25006", "25P03", "25P04", "26000", "42P05"}) {
     EXPECT_TRUE(IsOfTheConnection(code)) << code;
     EXPECT_TRUE(IsPassing(code)) << code;
   }
