@@ -51,12 +51,13 @@ const char* CodeOf(const pqxx::transaction_rollback& error) {
 Transaction::Transaction(Session& session, const char* settings, std::chrono::seconds limit)
     : state_(*session.state_), limit_(limit) {
   if (state_.connection) {
-    // When the connection was lost while idle, no transaction has begun on it, so it is safe to connect
-    // again.
     try {
       Begin(settings);
       return;
     } catch (const Unavailable&) {
+      // When the connection was lost while idle, no transaction has begun on it, so it is safe to connect
+      // again.
+      if (state_.connection) throw;
     }
   }
   state_.connection = Connect(state_.options, state_.watchdog.limit());

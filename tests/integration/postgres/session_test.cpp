@@ -168,6 +168,24 @@ TEST_F(Connecting, KeepsTheConnectionWhenOnlyALimitOfTimePassed) {
   EXPECT_EQ(session_.connection_number(), 1u);
 }
 
+// The settings of a transaction may wait for a lock themselves.
+TEST_F(Connecting, KeepsTheConnectionWhenATransactionCannotBegin) {
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("LOCK TABLE written");
+  One(session_, "SELECT 1");
+  try {
+    Transaction(session_, "SET LOCAL lock_timeout = '10ms'; LOCK TABLE written");
+    FAIL();
+  } catch (const Unavailable& error) {
+    EXPECT_EQ(error.sqlstate(), "55P03");
+  }
+  EXPECT_TRUE(session_.connected());
+  holder.abort();
+  EXPECT_EQ(One(session_, "SELECT 1"), "1");
+  EXPECT_EQ(session_.connection_number(), 1u);
+}
+
 // Only a limit for each statement is right: a chore may execute many.
 TEST_F(Connecting, HasNoLimitForAWholeTransactionWhateverTheDatabasesDefault) {
   if (Value("SELECT current_setting('transaction_timeout', true)") == "NULL")
