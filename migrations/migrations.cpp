@@ -84,8 +84,14 @@ consteval bool CountsUp() {
 }
 static_assert(CountsUp());
 
-static_assert(kAll.size() + kDefinitions.size() == sql::kFiles.size(),
-              "a file is not listed, or is listed twice");
+consteval bool EachFileIsListedOnce() {
+  return std::ranges::all_of(sql::kFiles, [](const sql::File& file) {
+    return std::ranges::count(kAll, file.name, &Migration::file) +
+               std::ranges::count(kDefinitions, file.name, &Definition::file) ==
+           1;
+  });
+}
+static_assert(EachFileIsListedOnce());
 
 }  // namespace
 
