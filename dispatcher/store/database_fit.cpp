@@ -145,11 +145,8 @@ std::optional<std::string> FaultOfDatabase(postgres::Session& session) {
     }
   }
 
-  const PendingParameters ours(own_tables);
-  const pqxx::result pending =
-      transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version);
-  if (!pending.empty()) {
-    return "the database does not have " + pending[0][0].as<std::string>() +
+  if (const auto pending = PendingDefinitions(transaction, own_tables); !pending.empty()) {
+    return "the database does not have " + pending.front() +
            " as this version has it: run `postcall-dispatcher migrate`";
   }
 

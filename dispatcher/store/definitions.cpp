@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "dispatcher/postgres/array_literal.h"
 #include "dispatcher/postgres/sqlstate.h"
@@ -12,7 +15,9 @@ namespace postcall::store {
 using migrations::Definition;
 using migrations::Kind;
 
-const char* const kPendingDefinitions = R"sql(
+namespace {
+
+constexpr const char* kPending = R"sql(
     SELECT ours.name
       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS ours (name, checksum, n)
       LEFT JOIN webhook_definitions d ON d.name = ours.name
@@ -23,13 +28,12 @@ const char* const kPendingDefinitions = R"sql(
      ORDER BY ours.n
 )sql";
 
-namespace {
-
 constexpr const char* kSearchPath = "SELECT current_setting('search_path')";
 constexpr const char* kOurSchemaAlone = "SELECT quote_ident($1) || ', pg_temp'";
 constexpr const char* kSetSearchPath = "SELECT set_config('search_path', $1, true)";
 
-// Views that read the view or function, and those that read these, and at last it itself.
+// The view or function, the views that read it, and the views that read those. A view comes before what it
+// reads.
 constexpr const char* kToDrop = R"sql(
     WITH RECURSIVE dropped (oid, depth) AS (
         SELECT oid, 0 FROM pg_class WHERE relname = $1 AND relnamespace = to_regnamespace(current_schema())
@@ -55,7 +59,7 @@ constexpr const char* kToDrop = R"sql(
      ORDER BY max(dropped.depth) DESC
 )sql";
 
-constexpr const char* kRemember = R"sql(
+constexpr const char* kRememberDefinition = R"sql(
     INSERT INTO webhook_definitions (name, checksum)
     VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at
@@ -66,10 +70,10 @@ bool IsOurs(const std::string& file) {
          migrations::Definitions().end();
 }
 
-// Drops what the file creates, after our views that read it. These join `files`, so that they are created
-// again.
+// Drops what the file creates, after our views that read it. It adds their files to `wanted`, so that they
+// are created again.
 std::optional<Error> Drop(postgres::Transaction& transaction, std::string_view file,
-                          std::set<std::string, std::less<>>& files) {
+                          std::set<std::string, std::less<>>& wanted) {
   const std::string name(file.substr(file.find('/') + 1));
   for (const auto& row : transaction.Exec(kToDrop, name)) {
     const std::string dropped = row["file"].as<std::string>();
@@ -78,12 +82,12 @@ std::optional<Error> Drop(postgres::Transaction& transaction, std::string_view f
                    " reads it: drop that, migrate, and create it again"};
     }
     transaction.ExecScript(row["statement"].as<std::string>());
-    files.insert(dropped);
+    wanted.insert(dropped);
   }
   return std::nullopt;
 }
 
-// False when what the file creates is there, and differs by more than CREATE OR REPLACE can change.
+// False when the view or function of the file exists, and CREATE OR REPLACE cannot make this change to it.
 bool Replace(postgres::Transaction& transaction, const Definition& definition) {
   const std::optional<postgres::Refused> refused = transaction.Attempt(std::string(definition.sql));
   if (refused && !postgres::IsBeyondReplace(refused->sqlstate())) throw *refused;
@@ -92,37 +96,41 @@ bool Replace(postgres::Transaction& transaction, const Definition& definition) {
 
 }  // namespace
 
-PendingParameters::PendingParameters(bool own_tables) {
-  postgres::ArrayLiteral name_list;
-  postgres::ArrayLiteral checksum_list;
+std::vector<std::string> PendingDefinitions(postgres::Transaction& transaction, bool own_tables) {
+  postgres::ArrayLiteral names, checksums;
   for (const Definition& definition : migrations::Definitions()) {
     if (own_tables && definition.kind == Kind::kSourceTables) continue;
-    name_list.Add(definition.file);
-    checksum_list.Add(definition.checksum);
+    names.Add(definition.file);
+    checksums.Add(definition.checksum);
   }
-  names = std::move(name_list).Close();
-  checksums = std::move(checksum_list).Close();
+  std::vector<std::string> pending;
+  for (const auto& row : transaction.Exec(kPending, std::move(names).Close(), std::move(checksums).Close(),
+                                          std::string(POSTCALL_VERSION))) {
+    pending.push_back(row[0].as<std::string>());
+  }
+  return pending;
 }
 
 Result<std::vector<std::string>> ApplyDefinitions(postgres::Transaction& transaction,
                                                   const std::string& schema,
-                                                  std::set<std::string, std::less<>> files) {
+                                                  const std::vector<std::string>& files) {
+  std::set<std::string, std::less<>> wanted(files.begin(), files.end());
   const std::string callers_path = transaction.Exec(kSearchPath)[0][0].as<std::string>();
   const std::string our_path = transaction.Exec(kOurSchemaAlone, schema)[0][0].as<std::string>();
   std::vector<std::string> applied;
   for (const Definition& definition : migrations::Definitions()) {
-    if (!files.contains(definition.file)) continue;
+    if (!wanted.contains(definition.file)) continue;
     // Triggers are on the platform's tables, which may be in any schema.
     transaction.Exec(kSetSearchPath, definition.kind == Kind::kSourceTables ? callers_path : our_path);
     try {
       if (!Replace(transaction, definition)) {
-        if (auto fault = Drop(transaction, definition.file, files)) return *fault;
+        if (auto fault = Drop(transaction, definition.file, wanted)) return *fault;
         transaction.ExecScript(std::string(definition.sql));
       }
     } catch (const postgres::DatabaseError& error) {
       return FaultOfFile(std::string(definition.file), error);
     }
-    transaction.Exec(kRemember, std::string(definition.file), std::string(definition.checksum));
+    transaction.Exec(kRememberDefinition, std::string(definition.file), std::string(definition.checksum));
     applied.emplace_back(definition.file);
   }
   transaction.Exec(kSetSearchPath, callers_path);

@@ -87,7 +87,7 @@ constexpr const char* kClosesSchema = R"sql(
 
 constexpr const char* kGrantRoles = "SELECT webhook_grant_roles()";
 
-constexpr const char* kRemember = R"sql(
+constexpr const char* kRememberMigration = R"sql(
     INSERT INTO webhook_migrations (version, name, compatibility)
     VALUES ($1, $2, $3)
 )sql";
@@ -105,7 +105,8 @@ std::optional<Error> Apply(postgres::Transaction& transaction, const Migration& 
   } catch (const postgres::DatabaseError& error) {
     return FaultOfFile("migration " + std::string(migration.file), error);
   }
-  transaction.Exec(kRemember, migration.version, std::string(migration.name), migration.compatibility);
+  transaction.Exec(kRememberMigration, migration.version, std::string(migration.name),
+                   migration.compatibility);
   return std::nullopt;
 }
 
@@ -180,13 +181,9 @@ Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateO
     return applied_now;
   }
 
-  std::set<std::string, std::less<>> pending;
-  const PendingParameters ours(migrated.own_tables);
-  for (const auto& row : transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version)) {
-    pending.insert(row[0].as<std::string>());
-  }
+  const std::vector<std::string> pending = PendingDefinitions(transaction, migrated.own_tables);
   if (!pending.empty()) {
-    auto defined = ApplyDefinitions(transaction, migrated.schema, std::move(pending));
+    auto defined = ApplyDefinitions(transaction, migrated.schema, pending);
     if (!defined) return defined;
     // In the same transaction: a function that was dropped and created again lost its grants.
     migrated.left_to_others = GrantRoles(transaction);
@@ -245,10 +242,7 @@ DatabaseStatus ReadDatabaseStatus(const postgres::DatabaseOptions& database) {
     applied = transaction.Exec(kApplied);
     status.compatibility = CompatibilityOf(applied);
     status.version = transaction.Exec(kVersion)[0][0].as<std::string>();
-    const PendingParameters ours(status.own_tables);
-    for (const auto& row : transaction.Exec(kPendingDefinitions, ours.names, ours.checksums, ours.version)) {
-      status.pending_definitions.push_back(row[0].as<std::string>());
-    }
+    status.pending_definitions = PendingDefinitions(transaction, status.own_tables);
   }
   for (const auto& row : applied) {
     const int version = row["version"].as<int>();
