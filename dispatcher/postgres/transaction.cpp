@@ -35,7 +35,7 @@ constexpr const char* kSettings = R"sql(
      WHERE current_setting('synchronous_commit') = 'off';
 )sql";
 
-std::string SettingsOf(const char* settings, std::chrono::seconds limit) {
+std::string SettingsOf(const std::string& settings, std::chrono::seconds limit) {
   return "SET LOCAL statement_timeout = '" + std::to_string(limit.count()) + "s';" + kSettings + settings;
 }
 
@@ -48,7 +48,7 @@ const char* CodeOf(const pqxx::transaction_rollback& error) {
 
 }  // namespace
 
-Transaction::Transaction(Session& session, const char* settings, std::chrono::seconds limit)
+Transaction::Transaction(Session& session, const std::string& settings, std::chrono::seconds limit)
     : state_(*session.state_), limit_(limit) {
   if (state_.connection) {
     try {
@@ -71,7 +71,7 @@ Transaction::Transaction(Session& session, const char* settings, std::chrono::se
 
 Transaction::~Transaction() { RollBack(); }
 
-void Transaction::Begin(const char* settings) {
+void Transaction::Begin(const std::string& settings) {
   Guarded([&] {
     work_.emplace(*state_.connection);
     work_->exec(SettingsOf(settings, limit_));

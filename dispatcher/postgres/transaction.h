@@ -45,7 +45,7 @@ class Transaction {
   // Connects if necessary, then begins. `settings` are statements that set what this transaction needs. All
   // settings are local to the transaction, so that PgBouncer in transaction mode can lend its server
   // connection to other clients in between. Throws Unavailable.
-  explicit Transaction(Session& session, const char* settings = "",
+  explicit Transaction(Session& session, const std::string& settings = "",
                        std::chrono::seconds limit = kStatementLimit);
   ~Transaction();
   Transaction(const Transaction&) = delete;
@@ -84,7 +84,7 @@ class Transaction {
   bool Commit();
 
  private:
-  void Begin(const char* settings);
+  void Begin(const std::string& settings);
   const std::string& NameOf(const char* statement);
   void RollBack();
   void DropConnection();

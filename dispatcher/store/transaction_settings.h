@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 namespace postcall::store {
 
@@ -32,15 +33,8 @@ inline constexpr const char* kByKeys = R"sql(
     SET LOCAL enable_mergejoin = off;
     SET LOCAL plan_cache_mode = force_custom_plan)sql";
 
-// The same for what was found out about deliveries: a row that another transaction locks is
-// left out soon and is written later, and the rows that can be written do not wait for it.
-inline constexpr const char* kByKeysUnlocked = R"sql(
-    SET LOCAL enable_indexscan = on;
-    SET LOCAL enable_hashjoin = on;
-    SET LOCAL enable_seqscan = off;
-    SET LOCAL enable_nestloop = off;
-    SET LOCAL enable_mergejoin = off;
-    SET LOCAL plan_cache_mode = force_custom_plan;
-    SET LOCAL lock_timeout = '200ms')sql";
+// The same for outcomes: a row that another transaction locks is left out soon and is written later, and the
+// rows that can be written do not wait for it.
+inline const std::string kByKeysUnlocked = kByKeys + std::string("; SET LOCAL lock_timeout = '200ms'");
 
 }  // namespace postcall::store
