@@ -6,7 +6,7 @@
 namespace postcall::store {
 namespace {
 
-constexpr const char* kMoveHeartbeat = R"sql(
+constexpr const char* kMoveOrRegister = R"sql(
     INSERT INTO webhook_dispatchers AS d (id, instance, started_at, heartbeat_at)
     VALUES ($1::uuid, $2, clock_timestamp(), clock_timestamp())
         ON CONFLICT (id) DO UPDATE
@@ -22,7 +22,7 @@ constexpr const char* kMoveHeartbeat = R"sql(
 Heartbeat MoveHeartbeat(postgres::Transaction& transaction, const DispatcherId& dispatcher,
                         const std::string& instance) {
   const pqxx::result moved =
-      transaction.ExecPrepared(kMoveHeartbeat, dispatcher.get().ToString(), ToStorableText(instance));
+      transaction.ExecPrepared(kMoveOrRegister, dispatcher.get().ToString(), ToStorableText(instance));
   return {.at = postgres::MomentOf(moved[0]["at"]),
           .transaction_id = moved[0]["transaction_id"].c_str(),
           .registered = moved[0]["registered"].as<bool>()};

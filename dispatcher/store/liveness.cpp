@@ -193,15 +193,17 @@ std::vector<Swept> SweepOwn(postgres::Session& session, const DispatcherId& disp
   if (old.empty()) return {};
 
   const std::unordered_set<DeliveryId> still_held(held.begin(), held.end());
-  postgres::ArrayLiteral ids, claimed_at, claim_ids;
+  DeliveryKeys lost;
   for (const pqxx::row& row : old) {
-    if (still_held.contains(DeliveryId(row[0].as<std::int64_t>()))) continue;
-    ids.Add(row[0].as<std::int64_t>());
-    claimed_at.Add(row[1].as<std::int64_t>());
-    claim_ids.Add(postgres::TextOf(row[2]));
+    const DeliveryId id(row[0].as<std::int64_t>());
+    if (still_held.contains(id)) continue;
+    lost.Add({.id = id,
+              .claimed_at = postgres::MomentOf(row[1]),
+              .claim_id = ClaimId(Uuid::Parse(postgres::TextOf(row[2])))});
   }
-  const pqxx::result unknown = transaction.Exec(kOwnBecomeUnknown, std::move(ids).Close(),
-                                                std::move(claimed_at).Close(), std::move(claim_ids).Close());
+  const pqxx::result unknown =
+      transaction.Exec(kOwnBecomeUnknown, std::move(lost.ids).Close(), std::move(lost.claimed_at).Close(),
+                       std::move(lost.claim_ids).Close());
   transaction.Commit();
   return SweptOf(unknown);
 }
