@@ -9,7 +9,7 @@
 #include "dispatcher/admin/listen_address.h"
 #include "dispatcher/cli/read_file.h"
 #include "dispatcher/cli/values.h"
-#include "dispatcher/postgres/database.h"
+#include "dispatcher/postgres/database_url.h"
 
 namespace postcall::cli {
 namespace {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -16,10 +15,6 @@ struct DatabaseOptions {
   std::string url;  // postgresql://… or key=value words; empty: libpq's own variables and defaults
   std::string application_name;  // shown in pg_stat_activity unless the URL or PGAPPNAME names another
 };
-
-// Returns one sentence when `url` cannot be used. The sentence quotes no part of the URL: libpq reads a
-// password that is not percent-encoded as a host, a port or a database, and prints these in its own messages.
-std::optional<std::string> FaultOfDatabaseUrl(const std::string& url);
 
 // Every function that uses a session may throw the two classes below. No message contains a password.
 class DatabaseError : public std::runtime_error {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "common/handle.h"
-#include "dispatcher/postgres/database.h"
 
 namespace postcall::postgres {
 namespace {

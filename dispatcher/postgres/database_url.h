@@ -1,11 +1,16 @@
-// Makes the connection words for libpq from --database-url, and adds the limits of time that a service needs.
-// Any thread.
+// Checks --database-url, and makes libpq's connection words of it with the limits of time that a service
+// needs. Any thread.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 namespace postcall::postgres {
+
+// Returns one sentence when `url` cannot be used. The sentence quotes no part of the URL: libpq reads a
+// password that is not percent-encoded as a host, a port or a database, and prints these in its own messages.
+std::optional<std::string> FaultOfDatabaseUrl(const std::string& url);
 
 // How long connecting may take for all hosts of the URL together; nothing can interrupt it.
 inline constexpr std::chrono::seconds kConnectLimit{5};
