@@ -1,3 +1,3 @@
 #include "dispatcher/cli/cli.h"
 
-int main(int argc, char** argv) { return postcall::cli::Main(argc, argv); }
+int main(int argc, char** argv) { return static_cast<int>(postcall::cli::Main(argc, argv)); }

@@ -19,16 +19,14 @@
 namespace postcall::cli {
 namespace {
 
-constexpr int kFailed = 1;
-
-int RunIt(const Invocation& invocation) {
+ExitCode RunIt(const Invocation& invocation) {
   switch (invocation.command) {
     case Command::kMigrate:
       return MigrateCommand(invocation.options);
     case Command::kRun:
       return RunCommand(invocation.options);
   }
-  return kFailed;
+  return ExitCode::kFailed;
 }
 
 // Opens the descriptors 0 to 2 if they are closed. Otherwise a file or socket that is opened later would get
@@ -41,20 +39,20 @@ void OpenStandardDescriptors() {
   if (fd >= 0) ::close(fd);
 }
 
-// Ends the log and returns the exit code. When the log is not read, it ends the process itself.
-int EndLog(int code) {
-  if (!log::Close(std::chrono::milliseconds(500))) std::_Exit(code);
+// Ends the log. When the log is not read, it ends the process itself.
+ExitCode EndLog(ExitCode code) {
+  if (!log::Close(std::chrono::milliseconds(500))) std::_Exit(static_cast<int>(code));
   return code;
 }
 
 }  // namespace
 
-int Main(int argc, char** argv) {
+ExitCode Main(int argc, char** argv) {
   OpenStandardDescriptors();
   const auto parsed =
       ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), EnvironmentOfProcess());
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
-    (leave->code == 0 ? std::cout : std::cerr << "postcall-dispatcher: ")
+    (leave->code == ExitCode::kDone ? std::cout : std::cerr << "postcall-dispatcher: ")
         << leave->text << (leave->text.ends_with('\n') ? "" : "\n") << std::flush;
     return leave->code;
   }
@@ -64,7 +62,7 @@ int Main(int argc, char** argv) {
     return EndLog(RunIt(invocation));
   } catch (const std::exception& error) {
     log::Error("the command failed", {{"error", error.what()}});
-    return EndLog(kFailed);
+    return EndLog(ExitCode::kFailed);
   }
 }
 

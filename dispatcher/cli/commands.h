@@ -1,12 +1,13 @@
-// The program's commands, one file each (CONTRACT §5). Main thread. Each returns the process's exit code: 0
-// done, 1 failed, 2 bad configuration; standard error says why.
+// The program's commands, one file each (CONTRACT §5). Each says on standard error why it failed. Main
+// thread.
 #pragma once
 
+#include "dispatcher/cli/exit_code.h"
 #include "dispatcher/cli/options.h"
 
 namespace postcall::cli {
 
-int MigrateCommand(const Options& options);
-int RunCommand(const Options& options);
+ExitCode MigrateCommand(const Options& options);
+ExitCode RunCommand(const Options& options);
 
 }  // namespace postcall::cli

@@ -13,10 +13,6 @@
 namespace postcall::cli {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kBadConfiguration = 2;
-
 std::string_view ToWord(store::MigrationState state) {
   switch (state) {
     case store::MigrationState::kApplied:
@@ -32,7 +28,7 @@ std::string_view ToWord(store::MigrationState state) {
 }
 
 // The exit code says failed while a migration is pending, so that a script can wait for it.
-int PrintStatus(const postgres::DatabaseOptions& database) {
+ExitCode PrintStatus(const postgres::DatabaseOptions& database) {
   const store::DatabaseStatus status = store::ReadDatabaseStatus(database);
   std::cout << "postcall-dispatcher " POSTCALL_VERSION "\n";
   if (status.schema.empty()) {
@@ -54,14 +50,14 @@ int PrintStatus(const postgres::DatabaseOptions& database) {
                           std::ranges::any_of(status.migrations, [](const store::MigrationStatus& migration) {
                             return migration.state == store::MigrationState::kPending;
                           });
-  return is_pending ? kFailed : kDone;
+  return is_pending ? ExitCode::kFailed : ExitCode::kDone;
 }
 
-int Migrate(const postgres::DatabaseOptions& database, bool own_tables) {
+ExitCode Migrate(const postgres::DatabaseOptions& database, bool own_tables) {
   const Result<store::Migrated> migrated = store::Migrate(database, {.own_tables = own_tables});
   if (!migrated) {
     log::Error("the database cannot be brought to this version", {{"reason", migrated.error()}});
-    return kFailed;
+    return ExitCode::kFailed;
   }
   if (migrated->server_remark) log::Warning(*migrated->server_remark, {{"server", migrated->server}});
   for (const std::string& name : migrated->applied) log::Info("migration applied", {{"name", name}});
@@ -78,21 +74,21 @@ int Migrate(const postgres::DatabaseOptions& database, bool own_tables) {
                                                 {"schema", migrated->schema},
                                                 {"applied", migrated->applied.size()},
                                                 {"partitions_ahead_days", migrated->days_ahead}});
-  return kDone;
+  return ExitCode::kDone;
 }
 
 }  // namespace
 
-int MigrateCommand(const Options& options) {
+ExitCode MigrateCommand(const Options& options) {
   const postgres::DatabaseOptions database{options.database_url, "postcall-dispatcher migrate"};
   try {
     return options.status ? PrintStatus(database) : Migrate(database, options.own_tables);
   } catch (const store::NeedsNewerBinary& error) {
     log::Error("the database does not fit", {{"reason", error.what()}});
-    return kBadConfiguration;
+    return ExitCode::kBadUsage;
   } catch (const postgres::DatabaseError& error) {
     log::Error("the database cannot be used", {{"reason", error.what()}});
-    return kFailed;
+    return ExitCode::kFailed;
   }
 }
 

@@ -16,9 +16,6 @@
 namespace postcall::cli {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kBadUsage = 2;
-
 struct CommandText {
   Command command;
   const char* name;
@@ -303,16 +300,17 @@ std::variant<Invocation, Leave> ParseCommandLine(const std::vector<std::string>&
     if (invocation.options.instance.empty()) invocation.options.instance = HostName();
     return invocation;
   } catch (const CLI::CallForHelp&) {
-    return Leave{kDone, flags.Help()};
+    return Leave{ExitCode::kDone, flags.Help()};
   } catch (const CLI::CallForVersion& version) {
-    return Leave{kDone, std::string(version.what()) + "\n"};
+    return Leave{ExitCode::kDone, std::string(version.what()) + "\n"};
   } catch (const CLI::ArgumentMismatch& mismatch) {
     const std::string text = mismatch.what();  // "--max-in-flight: 1 required N missing"
-    return Leave{kBadUsage, OneLine(text.substr(0, text.find(':'))) + " needs a value; give one after it"};
+    return Leave{ExitCode::kBadUsage,
+                 OneLine(text.substr(0, text.find(':'))) + " needs a value; give one after it"};
   } catch (const CLI::ParseError& error) {
-    return Leave{kBadUsage, OneLine(error.what()) + "; see postcall-dispatcher --help"};
+    return Leave{ExitCode::kBadUsage, OneLine(error.what()) + "; see postcall-dispatcher --help"};
   } catch (const Usage& usage) {
-    return Leave{kBadUsage, OneLine(usage.message)};
+    return Leave{ExitCode::kBadUsage, OneLine(usage.message)};
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "dispatcher/cli/environment.h"
+#include "dispatcher/cli/exit_code.h"
 #include "dispatcher/egress/cidr.h"
 
 namespace postcall::cli {
@@ -52,10 +53,10 @@ struct Invocation {
   Options options;
 };
 
-// There is nothing to run. Either help or the version was asked for (code 0, text for standard output), or
-// the usage or the configuration is bad (code 2, one line for standard error with the option and what to do).
+// There is nothing to run. Either help or the version was asked for (kDone, text for standard output), or the
+// usage or the configuration is bad (kBadUsage, one line for standard error with the option and what to do).
 struct Leave {
-  int code;
+  ExitCode code;
   std::string text;
 };
 

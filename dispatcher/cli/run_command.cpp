@@ -32,8 +32,6 @@ constexpr std::int64_t kOtherDescriptors = 100;
 constexpr std::int64_t kDescriptorsPerNetworkThread = 8;
 constexpr std::int64_t kMostIdleConnections = 16'384;
 
-constexpr int kBadConfiguration = 2;
-
 constexpr auto kStuckAfter = std::chrono::seconds(30);  // CONTRACT §8, /healthz
 
 // At the end, outcomes that are not in the database are printed to standard error; its reader has this time.
@@ -51,7 +49,8 @@ std::vector<int> StopSignals() {
 // Before the service starts nothing is in flight, so the process can end at once. It needs a handler: without
 // one, a signal does nothing to the first process of a container.
 void LeaveAtOnceAt(const std::vector<int>& signals) {
-  for (const int signal : signals) std::signal(signal, [](int) { std::_Exit(0); });
+  for (const int signal : signals)
+    std::signal(signal, [](int) { std::_Exit(static_cast<int>(ExitCode::kDone)); });
 }
 
 // From now on these signals reach only the thread that waits for them, because new threads inherit the mask.
@@ -182,20 +181,20 @@ std::string LibpqVersion() {
 
 }  // namespace
 
-int RunCommand(const Options& options) {
+ExitCode RunCommand(const Options& options) {
   const std::vector<int> stop_signals = StopSignals();
   LeaveAtOnceAt(stop_signals);
   IgnoreOtherSignals();
   http::InitialiseLibrary();
 
   if (options.migrate) {
-    if (const int code = MigrateCommand(options); code != 0) return code;
+    if (const ExitCode code = MigrateCommand(options); code != ExitCode::kDone) return code;
   }
 
   const FirstLook look = LookAt(options.database_url);
   if (look.fault) {
     std::cerr << "postcall-dispatcher: " << *look.fault << '\n';
-    return kBadConfiguration;
+    return ExitCode::kBadUsage;
   }
 
   const sigset_t signals = Block(stop_signals);
@@ -211,7 +210,7 @@ int RunCommand(const Options& options) {
         ProbesOf(*dispatcher, metrics));
   } catch (const std::runtime_error& error) {  // a setting names a file or an address that cannot be used
     std::cerr << "postcall-dispatcher: " << error.what() << '\n';
-    return kBadConfiguration;
+    return ExitCode::kBadUsage;
   }
   if (made.limits.in_flight < options.max_in_flight) {
     log::Warning(
@@ -231,9 +230,9 @@ int RunCommand(const Options& options) {
   for (const store::Finished& finished : unrecorded) {
     if (!PrintUnrecorded(finished, by)) break;
   }
-  if (!unrecorded.empty()) return 1;
+  if (!unrecorded.empty()) return ExitCode::kFailed;
   log::Info("stopped");
-  return 0;
+  return ExitCode::kDone;
 }
 
 }  // namespace postcall::cli

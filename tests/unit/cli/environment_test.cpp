@@ -89,7 +89,7 @@ TEST(Variables, ThatOnlyLookLikeThoseOfKubernetesAreRefused) {
 
 TEST(Variables, DoNotPreventHelp) {
   const auto parsed = Parse({"run", "--help"}, {{"POSTCALL_EGRESS_DENNY", "x"}});
-  EXPECT_EQ(std::get<Leave>(parsed).code, 0);
+  EXPECT_EQ(std::get<Leave>(parsed).code, ExitCode::kDone);
 }
 
 TEST(Variables, OfTheProcessAreThoseThatBeginWithOurs) {

@@ -29,10 +29,10 @@ TEST(CommandLine, NamesTheCommand) {
 
 TEST(CommandLine, HelpIsGivenForTheProgramAndForEachCommand) {
   for (const char* help : {"--help", "-h"}) {
-    EXPECT_EQ(Left({help}).code, 0);
+    EXPECT_EQ(Left({help}).code, ExitCode::kDone);
     EXPECT_THAT(Left({help}).text, HasSubstr("migrate"));
-    EXPECT_EQ(Left({"run", help}).code, 0);
-    EXPECT_EQ(Left({"migrate", help}).code, 0);
+    EXPECT_EQ(Left({"run", help}).code, ExitCode::kDone);
+    EXPECT_EQ(Left({"migrate", help}).code, ExitCode::kDone);
   }
   const std::string run = Left({"run", "--help"}).text;
   const std::string migrate = Left({"migrate", "--help"}).text;
@@ -49,11 +49,11 @@ TEST(CommandLine, HelpIsGivenForTheProgramAndForEachCommand) {
 
 TEST(CommandLine, HelpIsGivenEvenWhenTheConfigurationIsBad) {
   const auto parsed = Parse({"run", "--help"}, {{"POSTCALL_TIMEOUT_MS", "bad"}});
-  EXPECT_EQ(std::get<Leave>(parsed).code, 0);
+  EXPECT_EQ(std::get<Leave>(parsed).code, ExitCode::kDone);
 }
 
 TEST(CommandLine, VersionIsGiven) {
-  EXPECT_EQ(Left({"--version"}).code, 0);
+  EXPECT_EQ(Left({"--version"}).code, ExitCode::kDone);
   EXPECT_EQ(Left({"--version"}).text, "postcall-dispatcher " POSTCALL_VERSION "\n");
 }
 

@@ -30,7 +30,7 @@ inline std::string Bad(const std::vector<std::string>& arguments, const Variable
   const auto parsed = Parse(arguments, variables);
   const Leave* leave = std::get_if<Leave>(&parsed);
   if (leave == nullptr) return "it was accepted";
-  EXPECT_EQ(leave->code, 2);
+  EXPECT_EQ(leave->code, ExitCode::kBadUsage);
   EXPECT_EQ(leave->text.find('\n'), std::string::npos) << leave->text;
   return leave->text;
 }

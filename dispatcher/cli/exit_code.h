@@ -1,0 +1,12 @@
+// The exit codes of every command (CONTRACT §5).
+#pragma once
+
+namespace postcall::cli {
+
+enum class ExitCode {
+  kDone = 0,
+  kFailed = 1,
+  kBadUsage = 2,  // of the command line, or a bad configuration
+};
+
+}  // namespace postcall::cli
