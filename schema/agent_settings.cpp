@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/utf8.h"
 #include "schema/base64.h"
 #include "schema/redact_url.h"
@@ -55,14 +56,6 @@ const Json* Member(const Json& json, const char* name) {
   return found == json.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 // RFC 9110, 5.6.2.
 bool IsToken(std::string_view name) {
   return !name.empty() && name.size() <= kMaxHeaderBytes &&
@@ -93,7 +86,7 @@ bool IsOurs(std::string_view name) {
       "host",   "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect",
       "cookie", "user-agent"};
   constexpr std::array<std::string_view, 4> kPrefixes = {"content-", "accept", "proxy-", "webhook-"};
-  const std::string lower = Lower(name);
+  const std::string lower = ToLower(name);
   return std::find(kNames.begin(), kNames.end(), lower) != kNames.end() ||
          std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&lower](std::string_view prefix) { return lower.starts_with(prefix); });
@@ -120,7 +113,7 @@ std::optional<Error> ReadHeaders(const Json& headers, Target& target) {
           "a header name in the agent's settings is one that HTTP forbids: use letters, digits and '-'"};
     }
     if (IsOurs(name)) return Error{Named(name) + " is set by the dispatcher alone: remove it"};
-    if (target.url.has_credentials && Lower(name) == "authorization") {
+    if (target.url.has_credentials && EqualInAnyCase(name, "authorization")) {
       return Error{Named(name) + " conflicts with the user name or password in the URL: remove one of them"};
     }
     if (!json.is_string()) return Error{Named(name) + " is not a string: write its value in quotes"};

@@ -6,19 +6,12 @@
 #include <optional>
 #include <utility>
 
+#include "common/ascii.h"
 #include "common/utf8.h"
 #include "schema/host.h"
 
 namespace postcall {
 namespace {
-
-char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string ToLower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return ToLower(c); });
-  return out;
-}
 
 bool IsControl(unsigned char byte) { return byte < 0x20 || byte == 0x7F; }
 

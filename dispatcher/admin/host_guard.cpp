@@ -1,6 +1,6 @@
 #include "dispatcher/admin/host_guard.h"
 
-#include <boost/algorithm/string/predicate.hpp>
+#include "common/ascii.h"
 
 namespace postcall::admin {
 namespace {
@@ -29,7 +29,7 @@ bool HostGuard::Admits(std::string_view host) const {
   const std::string_view name = WithoutPort(host);
   for (const std::string_view known : {std::string_view("localhost"), std::string_view("127.0.0.1"),
                                        std::string_view("::1"), std::string_view(listen_host_)}) {
-    if (boost::algorithm::iequals(name, known)) return true;
+    if (EqualInAnyCase(name, known)) return true;
   }
   return false;
 }

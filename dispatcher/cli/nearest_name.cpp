@@ -1,10 +1,11 @@
 #include "dispatcher/cli/nearest_name.h"
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <numeric>
 #include <vector>
+
+#include "common/ascii.h"
 
 namespace postcall::cli {
 namespace {
@@ -12,9 +13,8 @@ namespace {
 constexpr std::size_t kShortestPart = 3;  // a part of a name that is shorter does not match the name
 
 std::string AsOption(std::string_view typed) {
-  std::string name(typed);
-  std::ranges::transform(name, name.begin(),
-                         [](unsigned char c) { return c == '_' ? '-' : static_cast<char>(std::tolower(c)); });
+  std::string name = ToLower(typed);
+  std::ranges::replace(name, '_', '-');
   return name;
 }
 

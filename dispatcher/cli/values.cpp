@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/algorithm/string/predicate.hpp>
 #include <charconv>
-#include <utility>
+#include <initializer_list>
+
+#include "common/ascii.h"
 
 namespace postcall::cli {
 namespace {
@@ -51,7 +52,8 @@ Result<std::int64_t> ParseBytes(std::string_view text, std::int64_t least, std::
   std::int64_t factor = 1;
   std::string_view digits = text;
   for (const Unit& unit : kUnits) {
-    if (!boost::algorithm::iends_with(text, unit.name)) continue;
+    if (text.size() < unit.name.size()) continue;
+    if (!EqualInAnyCase(text.substr(text.size() - unit.name.size()), unit.name)) continue;
     factor = unit.bytes;
     digits.remove_suffix(unit.name.size());
     if (digits.ends_with(' ')) digits.remove_suffix(1);
@@ -67,7 +69,7 @@ Result<std::int64_t> ParseBytes(std::string_view text, std::int64_t least, std::
 
 Result<bool> ParseSwitch(std::string_view text) {
   const auto is_any = [text](std::initializer_list<std::string_view> words) {
-    return std::ranges::any_of(words, [text](auto word) { return boost::algorithm::iequals(text, word); });
+    return std::ranges::any_of(words, [text](auto word) { return EqualInAnyCase(text, word); });
   };
   if (is_any({"true", "yes", "on", "1"})) return true;
   if (is_any({"false", "no", "off", "0"})) return false;

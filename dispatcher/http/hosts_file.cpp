@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/ascii.h"
 #include "common/handle.h"
 
 namespace postcall::http {
@@ -13,12 +14,6 @@ namespace {
 
 using boost::asio::ip::address_v4;
 using boost::asio::ip::address_v6;
-
-char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool SameName(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, ToLower, ToLower);
-}
 
 std::uint64_t Hash(std::string_view name) {  // FNV-1a
   std::uint64_t hash = 14695981039346656037U;
@@ -115,12 +110,12 @@ Addresses HostsFile::Find(std::string_view host) const {
     const auto address = boost::asio::ip::make_address(std::string(word), failed);
     if (failed || word.find('%') != word.npos || std::ranges::count(found, address) != 0) continue;
     for (auto name = TakeName(line); !name.empty(); name = TakeName(line)) {
-      if (!SameName(name, host)) continue;
+      if (!EqualInAnyCase(name, host)) continue;
       found.push_back(address);
       break;
     }
   }
-  if (found.empty() && (SameName(host, "localhost") || host.ends_with(".localhost"))) {
+  if (found.empty() && (EqualInAnyCase(host, "localhost") || host.ends_with(".localhost"))) {
     return {address_v4::loopback(), address_v6::loopback()};
   }
   return found;
