@@ -18,11 +18,13 @@ install_to "$folder/package" --prefix /usr
 cd -- "$folder/package"
 documentation=usr/share/doc/postcall-dispatcher
 for file in usr/bin/postcall-dispatcher usr/lib/systemd/system/postcall-dispatcher.service \
-  $documentation/{README.md,deploy/{OPERATIONS.md,SECURITY.md,postcall-dispatcher.toml}} \
-  $documentation/{deploy/prometheus/alerts.yml,deploy/grafana/dashboard.json,schema/payload.schema.json}; do
+  $documentation/{README.md,deploy/{CHANGELOG.md,OPERATIONS.md,SECURITY.md,postcall-dispatcher.toml}} \
+  $documentation/{deploy/prometheus/alerts.yml,deploy/grafana/dashboard.json} \
+  $documentation/schema/{CONTRACT.md,payload.schema.json}; do
   [[ -s $file ]] || fail "$file is not installed"
 done
-strangers=$(find . -type f ! -path "./usr/bin/postcall-dispatcher" ! -path './usr/lib/systemd/*' ! -path "./$documentation/*")
+strangers=$(find . -type f ! -path './usr/bin/postcall-dispatcher' ! -path './usr/lib/systemd/*' \
+  ! -path "./$documentation/*")
 [[ -z $strangers ]] || fail "this should not be installed: $strangers"
 usr/bin/postcall-dispatcher --version | grep -qE '^postcall-dispatcher [0-9.]+$' || fail 'the program does not start'
 grep -q '^ExecStart=/usr/bin/postcall-dispatcher run' usr/lib/systemd/system/postcall-dispatcher.service ||
