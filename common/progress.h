@@ -5,6 +5,7 @@
 #include <atomic>
 #include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"

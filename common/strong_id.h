@@ -3,8 +3,8 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <functional>
-#include <string>
 #include <utility>
 
 namespace postcall {

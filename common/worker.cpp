@@ -1,7 +1,6 @@
 #include "common/worker.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace postcall {
 

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "common/clock.h"
 #include "common/mutex.h"

@@ -6,7 +6,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 #include <cstdint>
-#include <string>
+#include <string_view>
 #include <utility>
 
 namespace postcall::admin {

@@ -8,7 +8,6 @@
 #include <exception>
 #include <iostream>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 

@@ -1,6 +1,7 @@
 #include "dispatcher/cli/nearest_name.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <numeric>
 #include <vector>

@@ -4,8 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <climits>
+#include <cstddef>
+#include <functional>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "dispatcher/cli/config_file.h"

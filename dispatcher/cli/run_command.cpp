@@ -1,16 +1,21 @@
 // `run`: the service, from start to drain (CONTRACT §5). The main thread sets everything up, then waits for a
 // signal.
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
-#include <pthread.h>
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,9 +25,15 @@
 #include "dispatcher/cli/commands.h"
 #include "dispatcher/cli/start_line.h"
 #include "dispatcher/dispatch/dispatcher.h"
+#include "dispatcher/egress/policy.h"
+#include "dispatcher/http/engine.h"
+#include "dispatcher/metrics/metrics.h"
+#include "dispatcher/postgres/database.h"
 #include "dispatcher/postgres/sqlstate.h"
 #include "dispatcher/store/database_facts.h"
 #include "dispatcher/store/database_fit.h"
+#include "dispatcher/store/record.h"
+#include "schema/outcome.h"
 
 namespace postcall::cli {
 namespace {

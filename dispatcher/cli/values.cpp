@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <initializer_list>
+#include <string>
+#include <system_error>
 
 #include "common/ascii.h"
 

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <new>
-#include <string_view>
 
 #include "dispatcher/http/local_fault.h"
 #include "dispatcher/http/received_bytes.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cstdlib>
 #include <deque>
+#include <functional>
 #include <list>
 #include <stdexcept>
 #include <utility>

@@ -1,6 +1,8 @@
 #include "dispatcher/http/multi.h"
 
+#include <chrono>
 #include <new>
+#include <utility>
 
 #include "dispatcher/http/attempt.h"
 #include "dispatcher/http/transfer.h"

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 

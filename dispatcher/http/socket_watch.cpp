@@ -1,7 +1,9 @@
 #include "dispatcher/http/socket_watch.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
+#include <utility>
 
 namespace postcall::http {
 namespace {

@@ -1,7 +1,9 @@
 #include "dispatcher/http/transfer.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <new>
+#include <string>
 
 #include "dispatcher/http/verdict.h"
 

@@ -22,6 +22,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "common/state_machine.h"
 #include "dispatcher/egress/policy.h"

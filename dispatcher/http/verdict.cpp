@@ -1,9 +1,13 @@
 #include "dispatcher/http/verdict.h"
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "dispatcher/http/local_fault.h"
 

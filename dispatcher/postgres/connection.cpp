@@ -1,8 +1,11 @@
 #include "dispatcher/postgres/connection.h"
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 #include <pqxx/except>
 #include <pqxx/version>
+#include <string>
 
 #include "dispatcher/postgres/database_url.h"
 #include "dispatcher/postgres/error_text.h"

@@ -3,6 +3,7 @@
 // them. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <optional>

@@ -1,6 +1,7 @@
 #include "dispatcher/postgres/error_text.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace postcall::postgres {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <pqxx/except>
 #include <pqxx/subtransaction>
-#include <utility>
 
+#include "dispatcher/postgres/connection.h"
 #include "dispatcher/postgres/error_text.h"
 #include "dispatcher/postgres/sqlstate.h"
 #include "dispatcher/postgres/standby_wait.h"

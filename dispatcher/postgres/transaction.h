@@ -3,14 +3,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <pqxx/connection>
 #include <pqxx/result>
 #include <pqxx/transaction>
 #include <string>
 #include <unordered_map>
 
-#include "dispatcher/postgres/connection.h"
 #include "dispatcher/postgres/database.h"
 #include "dispatcher/postgres/parameters.h"
 #include "dispatcher/postgres/watchdog.h"

@@ -1,6 +1,7 @@
 #include "dispatcher/store/definitions.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string_view>

@@ -3,6 +3,8 @@
 // random id, never by its label. Blocks; on the thread that owns the session.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>

@@ -1,6 +1,15 @@
 // The first part of a claim: which rows it is of.
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "dispatcher/postgres/array_literal.h"
 #include "dispatcher/postgres/database_value.h"

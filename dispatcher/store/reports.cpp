@@ -1,5 +1,6 @@
 #include "dispatcher/store/reports.h"
 
+#include <cstddef>
 #include <string>
 
 #include "dispatcher/postgres/transaction.h"

@@ -6,7 +6,6 @@
 #include <optional>
 #include <pqxx/result>
 #include <span>
-#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>

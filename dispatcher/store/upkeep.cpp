@@ -1,5 +1,7 @@
 #include "dispatcher/store/upkeep.h"
 
+#include <chrono>
+
 #include "dispatcher/postgres/transaction.h"
 
 namespace postcall::store {

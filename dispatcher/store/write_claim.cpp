@@ -1,5 +1,10 @@
 #include "dispatcher/store/write_claim.h"
 
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include "common/utf8.h"
 #include "dispatcher/postgres/array_literal.h"
 #include "dispatcher/postgres/database_value.h"
