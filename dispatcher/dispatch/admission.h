@@ -59,7 +59,8 @@ class Admission {
   // Calls to the waker before are over when this returns. It must not call Admission.
   void SetWaker(UniqueFunction<void()> waker);
 
-  // This machine is out of descriptors or memory: nothing is admitted until then.
+  // This machine is out of descriptors or memory, or the dispatcher stops: nothing is admitted until then,
+  // and no body is held.
   void PauseAll(SteadyTime until);
   // This machine is out of local ports towards this endpoint: it alone waits.
   void PauseEndpoint(const std::string& endpoint, SteadyTime until);
@@ -97,7 +98,7 @@ class Admission {
   friend class Slot;
   using Ticket = std::list<Held>::iterator;
 
-  bool TryHoldBody(Ticket ticket, std::int64_t bytes);
+  bool TryHoldBody(Ticket ticket, std::int64_t bytes, SteadyTime now);
   void Release(Ticket ticket, std::optional<SteadyTime> over_at);
   int SlowLimit() const;
   bool HasRoom(const Endpoint& endpoint, SteadyTime now) const;
@@ -141,8 +142,10 @@ class Slot {
   }
 
   // Takes `bytes` of memory for the body, or says no; once. A body larger than the whole limit is let in when
-  // no other is held, so that it is sent at all.
-  bool TryHoldBody(std::int64_t bytes) { return admission_->TryHoldBody(ticket_, bytes); }
+  // no other is held, so that it is sent at all. Admission may have been paused since the slot was given.
+  bool TryHoldBody(std::int64_t bytes, SteadyTime now) {
+    return admission_->TryHoldBody(ticket_, bytes, now);
+  }
 
   // The delivery is over, and how long it took says how fast its agent is.
   void Over(SteadyTime now) && { std::exchange(admission_, nullptr)->Release(ticket_, now); }

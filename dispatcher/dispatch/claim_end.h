@@ -24,7 +24,7 @@ struct ClaimMade {
 // Whether it is committed is not known. The deliveries wait here for the answer.
 struct ClaimInDoubt {
   store::InDoubt doubt;
-  Deliveries deliveries;  // those of doubt.to_send
+  Deliveries deliveries;  // to be sent if it is committed
 };
 
 using ClaimEnd = std::variant<ClaimMade, ClaimInDoubt, store::Nothing, store::TooMany, store::Unreadable>;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -123,14 +122,13 @@ bool ClaimLoop::OutcomesCanBeRecorded() {
 }
 
 void ClaimLoop::ClaimOnce() {
-  // What is over and not in the log is in memory only: there is never more of it than may be in flight.
-  if (recorder_.unrecorded() > static_cast<std::size_t>(context_.admission.limit())) return;
+  if (!recorder_.HasRoom(context_.admission.limit())) return;
   const SteadyTime now = Steady::now();
   const Admission::Room room = context_.admission.RoomFor(pace_.rows_per_agent(), now);
   std::optional<store::ClaimLimits> limits =
       pace_.Next(room, context_.sender.network_fault().has_value(), now);
   if (!limits) return;
-  // Slow readers have claims of their own. For an agent that is named twice, the last limit holds.
+  // All slow readers, which have claims of their own. For an agent that is named twice, the last limit holds.
   for (AgentId& agent : slow_readers_.After(AgentId(), now))
     limits->agent_limits.emplace_back(std::move(agent), 0);
   ClaimEnd end = claims_.Make(*limits);
@@ -157,8 +155,9 @@ void ClaimLoop::Note(const store::Nothing& nothing) { pace_.Note(nothing); }
 
 void ClaimLoop::Note(const store::TooMany& too_many) { pace_.Note(too_many); }
 
-void ClaimLoop::Note(const store::Unreadable& row) {
-  if (pace_.Note(row)) slow_readers_.NoteTrouble(row.agent_id, !row.timed_out, Steady::now());
+void ClaimLoop::Note(const store::Unreadable& unreadable) {
+  if (pace_.Note(unreadable))
+    slow_readers_.NoteTrouble(unreadable.row.agent_id, !unreadable.timed_out, Steady::now());
 }
 
 // The answer to a commit was lost, so the claim may or may not be ours; or no standby acknowledged the
@@ -192,10 +191,9 @@ void ClaimLoop::ConfirmLate() {
     late_.PutBack(std::move(waiting));
     throw;
   }
-  const std::unordered_set<DeliveryId> still(confirmed.still.begin(), confirmed.still.end());
   for (ClaimedDeliveryPtr& delivery : waiting) {
-    if (!still.contains(delivery->key.id)) {
-      context_.sender.GiveUp(std::move(delivery));
+    if (!confirmed.still_ours.contains(delivery->key.id)) {
+      context_.sender.GiveUp(std::move(delivery), Sender::kHeldUp);
       continue;
     }
     delivery->owned_since = confirmed.owned_since;

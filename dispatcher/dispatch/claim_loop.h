@@ -49,7 +49,7 @@ class ClaimLoop {
   void Note(ClaimInDoubt& doubt);
   void Note(const store::Nothing& nothing);
   void Note(const store::TooMany& too_many);
-  void Note(const store::Unreadable& row);
+  void Note(const store::Unreadable& unreadable);
   void Settle(ClaimInDoubt claim);
   void ConfirmLate();
   void SendHeartbeatIfDue();

@@ -7,10 +7,9 @@ namespace postcall::dispatch {
 
 std::optional<store::ClaimLimits> ClaimPace::Next(const Admission::Room& room, bool network_is_down,
                                                   SteadyTime now) {
-  claimed_ = false;
   freed_ = room.freed;
-  full_ = room.slots == 0;
-  if (full_) return std::nullopt;
+  ended_ = room.slots == 0 ? Ended::kFull : Ended::kEmpty;
+  if (room.slots == 0) return std::nullopt;
   probes_ = network_is_down;
   if (probes_ && now - probed_at_ < kProbeEvery) return std::nullopt;
 
@@ -26,10 +25,7 @@ std::optional<store::ClaimLimits> ClaimPace::Next(const Admission::Room& room, b
   return limits;
 }
 
-void ClaimPace::Skip() {
-  claimed_ = false;
-  full_ = false;
-}
+void ClaimPace::Skip() { ended_ = Ended::kEmpty; }
 
 void ClaimPace::Note(const ClaimMade& made, SteadyTime now) {
   const int taken = made.taken();
@@ -43,33 +39,30 @@ void ClaimPace::Note(const ClaimMade& made, SteadyTime now) {
       rows_readable_ = std::min(kMaxRows, rows_readable_ + std::max(1, rows_readable_ / 4));
   }
   last_agent_ = made.walk.last_agent;
-  claimed_ = taken > 0 || !made.walk.unread.empty();
-  Walked(made.walk.rows, taken, made.walk.more, made.new_agents);
+  ended_ = Walked(made.walk.rows, taken, made.walk.more, made.new_agents);
+  if (ended_ == Ended::kEmpty && !made.walk.unread.empty()) ended_ = Ended::kTook;
 }
 
-void ClaimPace::Note(const ClaimInDoubt&) { claimed_ = true; }
+void ClaimPace::Note(const ClaimInDoubt&) { ended_ = Ended::kTook; }
 
-void ClaimPace::Note(const store::Nothing&) { Walked(0, 0, false, 0); }
+void ClaimPace::Note(const store::Nothing&) { ended_ = Walked(0, 0, false, 0); }
 
 void ClaimPace::Note(const store::TooMany& too_many) {
   rows_readable_ = too_many.rows_next;
   if (rows_readable_ == 1) read_singly_ = too_many.rows;
-  more_ = true;
-  claimed_ = true;
+  ended_ = Ended::kCutShort;
 }
 
-bool ClaimPace::Note(const store::Unreadable& row) {
-  const bool is_of_its_agent = !row.timed_out || std::exchange(was_read_, false);
+bool ClaimPace::Note(const store::Unreadable& unreadable) {
+  const bool is_of_its_agent = !unreadable.timed_out || std::exchange(was_read_, false);
   if (!is_of_its_agent) read_limit_ = std::min(2 * read_limit_, kLongestRead);
   read_singly_ = 0;
-  if (row.timed_out) last_agent_ = row.agent_id;
-  claimed_ = true;
-  Walked(0, 0, true, 0);
+  if (unreadable.timed_out) last_agent_ = unreadable.row.agent_id;
+  ended_ = Walked(0, 0, true, 0);
   return is_of_its_agent;
 }
 
-void ClaimPace::Walked(int rows, int taken, bool more, std::size_t new_agents) {
-  more_ = more;
+ClaimPace::Ended ClaimPace::Walked(int rows, int taken, bool more, std::size_t new_agents) {
   // Rows per agent and claim: as few as fill the claim, so that the many agents come before the backlog of
   // one.
   if (rows >= max_rows_) {
@@ -82,34 +75,37 @@ void ClaimPace::Walked(int rows, int taken, bool more, std::size_t new_agents) {
   // these: they follow at once, in longer strides, until the walk has seen all.
   if (2 * taken < rows && 2 * new_agents > static_cast<std::size_t>(rows)) {
     rows_wanted_ = std::min(kMaxRows, 2 * rows_wanted_);
-    more_ = true;
-    claimed_ = true;
-    return;
+    return Ended::kCutShort;
   }
   rows_wanted_ =
       taken < rows ? std::max(kFewRows, taken) : std::min(kMaxRows, rows_wanted_ + rows_wanted_ / 4);
-  full_ = taken < rows || (taken == 0 && some_are_limited_);
+  if (taken < rows || (taken == 0 && some_are_limited_)) return Ended::kFull;
+  if (more) return Ended::kCutShort;
+  return taken > 0 ? Ended::kTook : Ended::kEmpty;
 }
 
-// When no slot is free for what is due, until half of those that are taken are free, for a claim costs as
-// much for one row as for fifty, and the network is busy meanwhile. Otherwise the next claim follows at once
-// while there is more, and a little later each time that there is nothing.
+// When no slot is free for what is due, the next claim waits until half of the slots are free: a claim costs
+// as much for one row as for fifty, and the network is busy meanwhile. Otherwise the next claim follows at
+// once while there is more, and a little later each time that there is nothing.
 Steady::duration ClaimPace::NextPause() {
-  if (full_) {
-    pause_ = kPauseWhileFull;
-  } else if (claimed_) {
-    pause_ = more_ ? Steady::duration(0) : kShortestPause;
-  } else {
-    pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
+  switch (ended_) {
+    case Ended::kFull:
+      return pause_ = kPauseWhileFull;
+    case Ended::kCutShort:
+      return pause_ = Steady::duration(0);
+    case Ended::kTook:
+      return pause_ = kShortestPause;
+    case Ended::kEmpty:
+      break;
   }
-  return pause_;
+  return pause_ = std::clamp<Steady::duration>(2 * pause_, kShortestPause, kLongestPause);
 }
 
 Steady::duration ClaimPace::PauseAfterError() { return pause_ = kPauseAfterError; }
 
 // Slots that became free while the claim was made count, too.
 std::optional<std::int64_t> ClaimPace::WakeAt(int in_flight) const {
-  if (!full_) return std::nullopt;
+  if (ended_ != Ended::kFull) return std::nullopt;
   return freed_ + std::max(1, in_flight / 2);
 }
 

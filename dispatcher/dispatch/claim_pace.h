@@ -1,5 +1,5 @@
-// How much the next claim asks for and how long to wait before it, by what the claims before came to. Knows
-// no clock and no database. The claim thread's own.
+// How much the next claim asks for, and how long to wait before it. Both follow from how the claims before it
+// ended. Knows no clock and no database. The claim thread's own.
 #pragma once
 
 #include <chrono>
@@ -36,10 +36,10 @@ class ClaimPace {
 
   int rows_per_agent() const { return rows_per_agent_; }
 
-  // What the next claim may take; none: it is not to be made now.
+  // What the next claim may take; none: no claim is made now.
   std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
 
-  // What came of Next, one of these each time. Skip: no claim was tried.
+  // How the claim ended, one of these for each Next that gave limits. Skip: no claim was tried.
   void Skip();
   void Note(const ClaimMade& made, SteadyTime now);
   void Note(const ClaimInDoubt& doubt);
@@ -47,7 +47,7 @@ class ClaimPace {
   void Note(const store::TooMany& too_many);
   // True when the row's agent is to blame. False when the row before took long, too, and none was read in
   // between: then the database may be slow for all agents, and the reads have more time from now on.
-  bool Note(const store::Unreadable& row);
+  bool Note(const store::Unreadable& unreadable);
 
   // How long to wait before the next claim; once after each of the above.
   Steady::duration NextPause();
@@ -56,7 +56,15 @@ class ClaimPace {
   std::optional<std::int64_t> WakeAt(int in_flight) const;
 
  private:
-  void Walked(int rows, int taken, bool more, std::size_t new_agents);
+  // How the claim at hand ended.
+  enum class Ended {
+    kEmpty,     // it took nothing, or none was made
+    kTook,      // it took something, so there may be more soon
+    kCutShort,  // a limit of its own ended it: there is more
+    kFull,      // the limits of admission ended it
+  };
+
+  Ended Walked(int rows, int taken, bool more, std::size_t new_agents);
 
   AgentId last_agent_;
   int rows_per_agent_ = 1;
@@ -73,9 +81,8 @@ class ClaimPace {
   bool probes_ = false;
   std::int64_t freed_ = 0;
 
-  bool claimed_ = false;  // it took something, so there may be more
-  bool more_ = false;     // it was cut short by a limit of its own
-  bool full_ = false;     // it was cut short by the limits of admission
+  Ended ended_ = Ended::kEmpty;
+
   Steady::duration pause_{};
 };
 

@@ -47,16 +47,17 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
   intake_.AddBodies(claim, admitted, std::get<store::OpenClaim::Calls>(read));
 
   ClaimMade made{.walk = claim.walk()};
+  // Admission may have forgotten agents since.
   made.new_agents = std::max(context_.admission.agents(), agents) - agents;
   auto result = std::move(claim).Commit(RowsOf(admitted));
   made.took = Steady::now() - start;
   return HandOver(std::move(result), std::move(admitted), std::move(made));
 }
 
-ClaimEnd Claims::SetAside(const store::Unreadable& row) {
+ClaimEnd Claims::SetAside(const store::Unreadable& unreadable) {
   return HandOver(
-      store::SetAside(session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance}, row,
-                      kCannotBeRead),
+      store::SetAside(session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance},
+                      unreadable, kCannotBeRead),
       {}, {});
 }
 
@@ -94,13 +95,12 @@ std::optional<std::string> Claims::TrySettle(ClaimInDoubt& claim) {
   }
   store::Claimed& claimed = claim.doubt.claimed;
   claimed.owned_since = resolved.owned_since;
-  for (std::size_t i = 0; i < claim.deliveries.size(); ++i) {
-    ClaimedDeliveryPtr& delivery = claim.deliveries[i];
+  for (ClaimedDeliveryPtr& delivery : claim.deliveries) {
     delivery->Own(claimed);
-    if (resolved.ours[i]) {
+    if (resolved.in_flight.contains(delivery->row.id)) {
       context_.sender.Send(std::move(delivery));
     } else {
-      context_.sender.GiveUp(std::move(delivery));
+      context_.sender.GiveUp(std::move(delivery), Sender::kHeldUp);
     }
   }
   CountFinished(claimed);
@@ -112,7 +112,7 @@ void Claims::Abandon(ClaimInDoubt claim) {
              {{"claim", claim.doubt.claimed.claim_id.get().ToString()}});
   for (ClaimedDeliveryPtr& delivery : claim.deliveries) {
     delivery->Own(claim.doubt.claimed);
-    context_.sender.GiveUp(std::move(delivery));
+    context_.sender.GiveUp(std::move(delivery), Sender::kInDoubt);
   }
 }
 

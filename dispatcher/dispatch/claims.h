@@ -37,7 +37,7 @@ class Claims {
   ClaimEnd Make(const store::ClaimLimits& limits);
 
   // Postpones a call that cannot be read even alone, or ends it: ClaimMade or ClaimInDoubt.
-  ClaimEnd SetAside(const store::Unreadable& row);
+  ClaimEnd SetAside(const store::Unreadable& unreadable);
 
   // Asks once what became of the claim. None: it is settled. If it is committed, its deliveries are on their
   // way; otherwise they are in the outbox as before, and the caller drops them. Otherwise the reason why the

@@ -16,9 +16,6 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
   sender_ =
       std::make_unique<Sender>(Sender::Options{options_.network_threads, options_.http, options_.egress},
                                admission_, *recorder_, late_, metrics_, progress_);
-  housekeeper_ = std::make_unique<Housekeeper>(
-      options_.database, id_, options_.retention_days, options_.ledger_days, held_,
-      [this] { return claim_loop_->connected() && !recorder_->Fault(); }, metrics_, progress_);
   const ClaimContext context{.dispatcher = id_,
                              .instance = options_.instance,
                              .claim_ids = claim_ids_,
@@ -30,9 +27,12 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
       std::make_unique<ClaimLoop>(options_.database, context, slow_readers_, late_, *recorder_, progress_);
   const auto may_claim = [this] {
     return !claim_loop_->Fault() && !recorder_->Fault() && !sender_->network_fault() &&
-           recorder_->unrecorded() <= static_cast<std::size_t>(admission_.limit());
+           recorder_->HasRoom(admission_.limit());
   };
   slow_lane_ = std::make_unique<SlowLane>(options_.database, context, slow_readers_, may_claim, progress_);
+  housekeeper_ = std::make_unique<Housekeeper>(
+      options_.database, id_, options_.retention_days, options_.ledger_days, held_,
+      [this] { return claim_loop_->connected() && !recorder_->Fault(); }, metrics_, progress_);
   metrics_.in_flight_limit.Set(options_.limits.in_flight);
 }
 
@@ -50,6 +50,7 @@ std::vector<store::Finished> Dispatcher::Stop() {
     if (std::exchange(stopping_, true)) return {};
   }
   const SteadyTime start = Steady::now();
+  admission_.PauseAll(SteadyTime::max());  // a claim that is being made leaves its rows in the outbox
   sender_->StopKeeping();
   slow_lane_->Drain();
   claim_loop_->Drain(start + kDrainWithin);
@@ -59,7 +60,7 @@ std::vector<store::Finished> Dispatcher::Stop() {
   claim_loop_->Stop();
   slow_lane_->Stop();
   sender_->Stop();
-  for (ClaimedDeliveryPtr& delivery : late_.TakeAll()) sender_->GiveUp(std::move(delivery));
+  for (ClaimedDeliveryPtr& delivery : late_.TakeAll()) sender_->GiveUp(std::move(delivery), Sender::kStopped);
   if (const int cut_off = admission_.in_flight(); cut_off > 0) {
     log::Error("stopped while deliveries were in flight, another dispatcher will mark them unknown",
                {{"deliveries", cut_off}});

@@ -71,12 +71,12 @@ class Dispatcher {
   ClaimIds claim_ids_{id_};
   SlowReaders slow_readers_;
 
-  // Stopped in this order: housekeeping, claims, the sender, records.
+  // Each uses those above it, and its thread ends before theirs.
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Sender> sender_;
-  std::unique_ptr<Housekeeper> housekeeper_;
   std::unique_ptr<ClaimLoop> claim_loop_;
   std::unique_ptr<SlowLane> slow_lane_;
+  std::unique_ptr<Housekeeper> housekeeper_;
 
   mutable Mutex stop_mutex_;
   bool stopping_ GUARDED_BY(stop_mutex_) = false;

@@ -82,13 +82,12 @@ void Housekeeper::Run() {
 }
 
 SteadyTime Housekeeper::RunDue() {
-  SteadyTime next = clock_() + kLookAgain;
-  const bool may_connect = MayConnect();
-  if (may_connect) next = SteadyTime::max();
+  worker_.NoteProgress();
+  if (!MayConnect()) return clock_() + kLookAgain;
+  SteadyTime next = SteadyTime::max();
   for (Chore& chore : chores_) {
     if (worker_.stopping()) break;
     worker_.NoteProgress();
-    if (!may_connect) break;
     if (clock_() >= chore.next) RunChore(chore);
     next = std::min(next, chore.next);
   }

@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "schema/payload.h"
 
@@ -49,7 +48,9 @@ Deliveries Intake::Admit(store::OpenClaim& claim) {
 }
 
 void Intake::AddBodies(store::OpenClaim& claim, Deliveries& admitted, store::OpenClaim::Calls calls) {
-  admitted.resize(calls.size());
+  const SteadyTime now = Steady::now();
+  admitted.resize(
+      calls.size());  // the calls are those of the first deliveries: the limit of bytes ended the read
   for (std::size_t i = 0; i < calls.size(); ++i) {
     ClaimedDeliveryPtr& delivery = admitted[i];
     if (!calls[i]) {
@@ -59,7 +60,7 @@ void Intake::AddBodies(store::OpenClaim& claim, Deliveries& admitted, store::Ope
       continue;
     }
     delivery->body = BuildPayload(*calls[i]);
-    if (!delivery->slot.TryHoldBody(static_cast<std::int64_t>(delivery->body.size()))) {
+    if (!delivery->slot.TryHoldBody(static_cast<std::int64_t>(delivery->body.size()), now)) {
       delivery.reset();
       continue;
     }

@@ -23,6 +23,7 @@ class LateDeliveries {
   }
 
   void Add(ClaimedDeliveryPtr delivery) {
+    delivery->signature.clear();  // it has the time of signing, so it is signed again when it is sent
     const MutexLock lock(mutex_);
     waiting_.push_back(std::move(delivery));
     if (waker_) waker_();

@@ -1,6 +1,7 @@
 #include "dispatcher/dispatch/network.h"
 
 #include <boost/asio/post.hpp>
+#include <functional>
 #include <utility>
 
 namespace postcall::dispatch {

@@ -119,24 +119,29 @@ void Recorder::SignOff(const DispatcherId& dispatcher) {
 void Recorder::Run() {
   while (true) {
     worker_.NoteProgress();
-    if (!HasWork()) worker_.WaitUntil(NextLook());
+    if (!HasWork() && !IsOver()) worker_.WaitUntil(NextLook());
     QueueLockedWhenDue();
-    if (!HasWork()) {
-      if (Steady::now() >= deadline()) return;
+    if (HasWork()) {
+      Gather();
+      TakeBatches();
+      if (!WriteBatches() && !WaitForAnotherTry()) return;
+    } else if (IsOver()) {
+      return;
+    } else {
       CheckConnection();
-      continue;
     }
-    Gather();
-    if (!TakeBatches()) return;
-    if (!WriteBatch() && !WaitForAnotherTry()) return;
   }
 }
 
-// Also true when it is stopped and there is nothing to wait for.
 bool Recorder::HasWork() const {
   const MutexLock lock(mutex_);
-  const bool is_over = worker_.stopping() && locked_finished_.empty() && locked_requeues_.empty();
-  return is_over || !finished_.empty() || !to_requeue_.empty() || in_batches_ > 0;
+  return !finished_.empty() || !to_requeue_.empty() || in_batches_ > 0;
+}
+
+// It is stopped, and nothing waits for its row, or no longer.
+bool Recorder::IsOver() const {
+  const MutexLock lock(mutex_);
+  return worker_.stopping() && (Unrecorded() == 0 || Steady::now() >= deadline_);
 }
 
 SteadyTime Recorder::NextLook() const {
@@ -169,15 +174,12 @@ void Recorder::Gather() {
   while (!worker_.stopping() && Steady::now() < by && !is_full()) worker_.WaitUntil(by);
 }
 
-// False when it is stopped and nothing is left.
-bool Recorder::TakeBatches() {
+void Recorder::TakeBatches() {
   const MutexLock lock(mutex_);
   finished_batch_.TakeUpTo(kMaxBatch, finished_);
   requeue_batch_.TakeUpTo(kMaxBatch, to_requeue_);
   in_batches_ = finished_batch_.rows.size() + requeue_batch_.rows.size();
-  if (in_batches_ == 0 && worker_.stopping()) return false;
   verify_ = false;  // writing checks the connection
-  return true;
 }
 
 // False when no time is left for one.
@@ -206,40 +208,14 @@ void Recorder::SetFault(std::optional<std::string> fault) {
   fault_ = std::move(fault);
 }
 
-// True when the batches are in the log. Otherwise they stay and are written again, which is safe because each
-// write is conditional on the row's claim.
-bool Recorder::WriteBatch() {
+// True when the batches are in the log. Otherwise what is left of them is written again, which is safe
+// because each write is conditional on the row's claim.
+bool Recorder::WriteBatches() {
   metrics::Operation operation = metrics::Operation::kRecord;
   try {
-    if (!finished_batch_.rows.empty()) {
-      const SteadyTime start = Steady::now();
-      const store::Recorded recorded = store::Record(session_, finished_batch_.rows);
-      metrics_.record_duration.Observe(Seconds(Steady::now() - start));
-      metrics_.record_batch_size.Observe(static_cast<double>(finished_batch_.rows.size()));
-      metrics_.unknown_resolved.Increment(recorded.unknown_resolved);
-      for (const DeliveryId& id : recorded.lost) {
-        log::Debug("a finished delivery has no open row: recorded already, or dropped",
-                   {{"delivery", id.get()}});
-      }
-      for (const DeliveryId& id : recorded.text_replaced) {
-        log::Warning("the database refused the text of an outcome, stored without it",
-                     {{"delivery", id.get()}});
-      }
-      for (const DeliveryId& id : recorded.refused) {
-        log::Error("the database refused an outcome, its row will become unknown", {{"delivery", id.get()}});
-      }
-      auto aside = Done(finished_batch_, recorded.locked);
-      const MutexLock lock(mutex_);
-      std::ranges::move(aside, std::back_inserter(locked_finished_));
-    }
+    if (!finished_batch_.rows.empty()) RecordBatch();
     operation = metrics::Operation::kGiveBack;
-    if (!requeue_batch_.rows.empty()) {
-      const store::Requeued requeued = store::Requeue(session_, requeue_batch_.rows);
-      RecordNotRequeued(requeued.not_requeued);
-      auto aside = Done(requeue_batch_, requeued.locked);
-      const MutexLock lock(mutex_);
-      std::ranges::move(aside, std::back_inserter(locked_requeues_));
-    }
+    if (!requeue_batch_.rows.empty()) RequeueBatch();
   } catch (const std::exception& error) {
     metrics_.database_errors(operation).Increment();
     // Logged once per reason, not at each try.
@@ -254,40 +230,70 @@ bool Recorder::WriteBatch() {
   if (!std::exchange(said_, "").empty()) log::Info("recording outcomes works again");
   const MutexLock lock(mutex_);
   if (!verify_) fault_.reset();
-  in_batches_ = 0;
   NoteLocked();
   CountUnrecorded();
   return true;
 }
 
+void Recorder::RecordBatch() {
+  const SteadyTime start = Steady::now();
+  const store::Recorded recorded = store::Record(session_, finished_batch_.rows);
+  metrics_.record_duration.Observe(Seconds(Steady::now() - start));
+  metrics_.record_batch_size.Observe(static_cast<double>(finished_batch_.rows.size()));
+  metrics_.unknown_resolved.Increment(recorded.unknown_resolved);
+  for (const DeliveryId& id : recorded.lost) {
+    log::Debug("a finished delivery has no open row: recorded already, or dropped", {{"delivery", id.get()}});
+  }
+  auto locked = TakeLocked(finished_batch_, recorded.locked);
+  const MutexLock lock(mutex_);
+  std::ranges::move(locked, std::back_inserter(locked_finished_));
+  in_batches_ = requeue_batch_.rows.size();
+}
+
+void Recorder::RequeueBatch() {
+  store::Requeued requeued = store::Requeue(session_, requeue_batch_.rows);
+  requeued.locked.merge(RecordNotRequeued(requeued.not_requeued));
+  auto locked = TakeLocked(requeue_batch_, requeued.locked);
+  const MutexLock lock(mutex_);
+  std::ranges::move(locked, std::back_inserter(locked_requeues_));
+  in_batches_ = 0;
+}
+
 // These rows became `unknown` meanwhile, and the true outcome is that nothing was sent. A row that was
-// requeued by a commit whose answer was lost is not in the log any more, and so is not changed.
-void Recorder::RecordNotRequeued(const std::vector<DeliveryId>& not_requeued) {
+// requeued by a commit whose answer was lost is not in the log any more, and so is not changed. Returns the
+// rows that another transaction has locked.
+std::unordered_set<DeliveryId> Recorder::RecordNotRequeued(const std::vector<DeliveryId>& not_requeued) {
   std::vector<store::Finished> not_sent;
   for (const store::ToRequeue& row : requeue_batch_.rows) {
     if (std::ranges::find(not_requeued, row.key.id) != not_requeued.end()) not_sent.push_back(NotSent(row));
   }
-  if (not_sent.empty()) return;
-  const store::Recorded recorded = store::Record(session_, not_sent);
+  if (not_sent.empty()) return {};
+  store::Recorded recorded = store::Record(session_, not_sent);
   metrics_.unknown_resolved.Increment(recorded.unknown_resolved);
+  const auto is_among = [](const auto& ids, const DeliveryId& id) {
+    return std::ranges::find(ids, id) != ids.end();
+  };
   for (const store::Finished& finished : not_sent) {
-    if (std::ranges::find(recorded.lost, finished.key.id) == recorded.lost.end())
-      metrics_.deliveries(Outcome::kNotSent, finished.cause).Increment();
+    const DeliveryId& id = finished.key.id;
+    if (recorded.locked.contains(id) || is_among(recorded.lost, id) || is_among(recorded.refused, id))
+      continue;
+    metrics_.deliveries(Outcome::kNotSent, finished.cause).Increment();
   }
+  return std::move(recorded.locked);
 }
 
 // The batch is written, except for the rows that another transaction has locked: returns these.
 template <class Row>
-std::vector<Recorder::Waiting<Row>> Recorder::Done(Batch<Row>& batch,
-                                                   const std::unordered_set<DeliveryId>& locked) {
-  std::vector<Waiting<Row>> aside;
+std::vector<Recorder::Waiting<Row>> Recorder::TakeLocked(Batch<Row>& batch,
+                                                         const std::unordered_set<DeliveryId>& locked) {
+  std::vector<Waiting<Row>> waiting;
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
     if (locked.contains(batch.rows[i].key.id))
-      aside.push_back({std::move(batch.rows[i]), std::move(batch.tokens[i])});
+      waiting.push_back({std::move(batch.rows[i]), std::move(batch.tokens[i])});
   }
   batch.rows.clear();
   batch.tokens.clear();
-  return aside;
+  return waiting;
 }
 
 void Recorder::NoteLocked() {

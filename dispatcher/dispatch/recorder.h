@@ -36,6 +36,11 @@ class Recorder {
 
   // Deliveries that are over, and not yet in the log.
   std::size_t unrecorded() const;
+  // What is over and not in the log is in memory only. So nothing is claimed while it is more than may be in
+  // flight.
+  bool HasRoom(int in_flight_limit) const {
+    return unrecorded() <= static_cast<std::size_t>(in_flight_limit);
+  }
 
   // None when outcomes can be recorded: there is a connection. Otherwise the reason, without a password. Any
   // thread.
@@ -70,17 +75,21 @@ class Recorder {
   void Run();
   SteadyTime NextLook() const;
   bool HasWork() const;
+  bool IsOver() const;
   void Gather();
-  bool TakeBatches();
+  void TakeBatches();
   bool WaitForAnotherTry();
   void CheckConnection();
   void QueueLockedWhenDue();
   void KeepConnected();
-  bool WriteBatch();
-  void SetFault(std::optional<std::string> fault);
-  void RecordNotRequeued(const std::vector<DeliveryId>& not_requeued);
+  bool WriteBatches();
+  void RecordBatch();
+  void RequeueBatch();
+  std::unordered_set<DeliveryId> RecordNotRequeued(const std::vector<DeliveryId>& not_requeued);
   template <class Row>
-  std::vector<Waiting<Row>> Done(Batch<Row>& batch, const std::unordered_set<DeliveryId>& locked);
+  static std::vector<Waiting<Row>> TakeLocked(Batch<Row>& batch,
+                                              const std::unordered_set<DeliveryId>& locked);
+  void SetFault(std::optional<std::string> fault);
   void NoteLocked() REQUIRES(mutex_);
   void QueueLocked() REQUIRES(mutex_);
   std::size_t Unrecorded() const REQUIRES(mutex_);
@@ -102,7 +111,7 @@ class Recorder {
   std::optional<std::string> fault_ GUARDED_BY(mutex_) = "not connected to the database yet";
   bool verify_ GUARDED_BY(mutex_) = true;
   SteadyTime deadline_ GUARDED_BY(mutex_) = SteadyTime::max();
-  std::size_t in_batches_ GUARDED_BY(mutex_) = 0;
+  std::size_t in_batches_ GUARDED_BY(mutex_) = 0;  // rows that the two batches hold
 
   // The record thread's own: what it took from the queues and has not yet written.
   Batch<store::Finished> finished_batch_;

@@ -59,7 +59,7 @@ void Sender::Send(ClaimedDeliveryPtr delivery) {
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
     boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
       if (sign_no_more_) {
-        GiveUp(std::move(delivery));
+        GiveUp(std::move(delivery), kStopped);
         return;
       }
       Sign(*delivery);
@@ -73,11 +73,11 @@ void Sender::Send(ClaimedDeliveryPtr delivery) {
   });
 }
 
-void Sender::GiveUp(ClaimedDeliveryPtr delivery) {
+void Sender::GiveUp(ClaimedDeliveryPtr delivery, const char* error) {
   DeliveryResult result;
   result.outcome = Outcome::kNotSent;
   result.reached = Reached::kNothing;
-  result.error = "Nothing was sent: the dispatcher was held up for so long that the delivery was given up.";
+  result.error = error;
   Record(*delivery, std::move(result), Steady::now());
 }
 
@@ -187,7 +187,7 @@ void Sender::Requeue(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResu
                 {"resource", ToString(fault)},
                 {"requeues", delivery->row.requeues}});
   if (is_last) {
-    Record(*delivery, std::move(result), now);
+    Record(*delivery, std::move(result), now);  // its slot ends uncounted: nothing is learned about its agent
     return;
   }
   recorder_.Requeue({delivery->key, delivery->row.requeues + 1, delivery->row.cause},

@@ -1,6 +1,6 @@
 // The way of a delivery from its committed claim to its record: signed, confirmed when it is late, POSTed
 // once, and recorded or requeued. Owns the network threads and the thread that signs large bodies. Any
-// thread.
+// thread calls the public functions.
 #pragma once
 
 #include <atomic>
@@ -37,9 +37,13 @@ class Sender {
   // The claim is committed and the row is ours: from here on it is sent once, or ends with the reason why
   // not.
   void Send(ClaimedDeliveryPtr delivery);
-  // The row is not ours any more, or the dispatcher stops: it is never sent. It is recorded as `not_sent`,
-  // also when the row is `unknown` by now.
-  void GiveUp(ClaimedDeliveryPtr delivery);
+  // It is never sent, and recorded as `not_sent` with this error, also when the row is `unknown` by now.
+  void GiveUp(ClaimedDeliveryPtr delivery, const char* error);
+  static constexpr const char* kHeldUp =
+      "Nothing was sent: the dispatcher was held up for so long that other dispatchers took it for dead.";
+  static constexpr const char* kStopped = "Nothing was sent: the dispatcher stopped before it could send.";
+  static constexpr const char* kInDoubt =
+      "Nothing was sent: the dispatcher stopped before it knew whether the call was claimed.";
   // A call that ended within its claim, with nothing to send.
   void CountFinished(const store::FinishedRow& finished);
 

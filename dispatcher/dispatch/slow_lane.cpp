@@ -116,10 +116,10 @@ bool SlowLane::Note(const store::Nothing&) {
 // Never happens: the claim is of one row.
 bool SlowLane::Note(const store::TooMany&) { return false; }
 
-bool SlowLane::Note(const store::Unreadable& row) {
-  last_agent_ = row.agent_id;
-  ClaimEnd end = claims_.SetAside(row);
-  readers_.NoteTrouble(row.agent_id, /*proven=*/true, Steady::now());
+bool SlowLane::Note(const store::Unreadable& unreadable) {
+  last_agent_ = unreadable.row.agent_id;
+  ClaimEnd end = claims_.SetAside(unreadable);
+  readers_.NoteTrouble(last_agent_, /*proven=*/true, Steady::now());
   if (auto* doubt = std::get_if<ClaimInDoubt>(&end)) Settle(std::move(*doubt));
   return true;
 }
@@ -129,12 +129,21 @@ void SlowLane::Settle(ClaimInDoubt claim) {
   do {
     worker_.NoteProgress();
     try {
-      if (!claims_.TrySettle(claim)) return;
-    } catch (const std::exception&) {
+      const std::optional<std::string> undecided = claims_.TrySettle(claim);
+      if (!undecided) return;
+      LogUndecided(*undecided);
+    } catch (const std::exception& error) {
       context_.metrics.database_errors(metrics::Operation::kResolve).Increment();
+      LogUndecided(error.what());
     }
   } while (worker_.PauseFor(kPauseAfterError));
   claims_.Abandon(std::move(claim));
+}
+
+// Once per reason, not at each try.
+void SlowLane::LogUndecided(const std::string& why) {
+  if (std::exchange(said_, why) == why) return;
+  log::Warning("it is not known yet whether a claim was committed, asking again", {{"error", why}});
 }
 
 }  // namespace postcall::dispatch

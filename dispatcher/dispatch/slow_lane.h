@@ -33,8 +33,9 @@ class SlowLane {
   bool Note(ClaimInDoubt& doubt);
   bool Note(const store::Nothing& nothing);
   bool Note(const store::TooMany& too_many);
-  bool Note(const store::Unreadable& row);
+  bool Note(const store::Unreadable& unreadable);
   void Settle(ClaimInDoubt claim);
+  void LogUndecided(const std::string& why);
 
   postgres::Session session_;
   const ClaimContext context_;

@@ -1,6 +1,5 @@
 #include "dispatcher/dispatch/slow_readers.h"
 
-#include <algorithm>
 
 namespace postcall::dispatch {
 

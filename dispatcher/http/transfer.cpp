@@ -96,6 +96,8 @@ void Transfer::OnAttemptOver(CURLcode code) {
   if (Steady::now() >= deadline_) return OnDeadline();
   // The request could not be sent in time. The deadline is near and will end the transfer.
   if (last_->state == AttemptState::kTooLate) return;
+  // A kept connection had something unread. No byte of the request was sent, so this address is tried again,
+  // over a connection of its own.
   if (last_->state == AttemptState::kStale) {
     untried_.push_back(last_->address);
     fresh_connection_ = true;

@@ -8,7 +8,6 @@
 namespace postcall::store {
 
 OpenClaim::OpenClaim(OpenClaim&&) noexcept = default;
-OpenClaim& OpenClaim::operator=(OpenClaim&&) noexcept = default;
 OpenClaim::~OpenClaim() = default;
 
 const SettingsAsRead* OpenClaim::SettingsOf(const PickedRow& row) const {

@@ -106,10 +106,7 @@ struct TooMany {
 // outbox as before. A claim of all agents steps over its agent from now on; a claim of `only_agents` sets it
 // aside (set_aside.h).
 struct Unreadable {
-  DeliveryId id;
-  CallId call_id;
-  AgentId agent_id;
-  Cause cause = Cause::kCompletion;
+  PickedRow row;
   bool timed_out = false;  // it was the time, and not an error
   std::string error;
 };
@@ -138,8 +135,7 @@ struct Claimed {
 // sent before ResolveClaim has decided (CONTRACT §4, "Commits in doubt").
 struct InDoubt {
   Claimer claimer;
-  Claimed claimed;                  // what it is, if it is committed
-  std::vector<DeliveryId> to_send;  // the rows that it sends then, in their order
+  Claimed claimed;  // what it is, if it is committed
   std::string transaction_id;
 };
 
@@ -155,7 +151,6 @@ class OpenClaim {
                                                                     Claimer claimer,
                                                                     const ClaimLimits& limits);
   OpenClaim(OpenClaim&& other) noexcept;
-  OpenClaim& operator=(OpenClaim&& other) noexcept;
   ~OpenClaim();
 
   // The rows, once. Those that are neither finished nor committed stay in the outbox.

@@ -17,22 +17,20 @@ constexpr const char* kMoveHeartbeat = R"sql(
 // IS NOT DISTINCT FROM: see kRecord.
 constexpr const char* kStillOurs = R"sql(
     SELECT d.id
-      FROM unnest($1::bigint[], $2::bigint[], $3::uuid[])
-           WITH ORDINALITY AS k (id, claimed_at, claim_id, position)
+      FROM unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS k (id, claimed_at, claim_id)
       JOIN webhook_deliveries d
         ON d.claimed_at = 'epoch'::timestamptz + k.claimed_at * interval '1 microsecond'
        AND d.id = k.id
        AND d.claim_id = k.claim_id
      WHERE d.claimed_at = ANY ($4::timestamptz[])
        AND d.outcome IS NOT DISTINCT FROM 'in_flight'
-     ORDER BY k.position
 )sql";
 
 }  // namespace
 
 Confirmed Confirm(postgres::Session& session, const DispatcherId& dispatcher,
                   std::span<const DeliveryKey> keys) {
-  Confirmed confirmed{.owned_since = Steady::now(), .still = {}};
+  Confirmed confirmed{.owned_since = Steady::now(), .still_ours = {}};
   if (keys.empty()) return confirmed;
   postgres::Transaction transaction(session, kByKeys);
   // Declared dead: all of its rows that were in flight are unknown.
@@ -42,7 +40,7 @@ Confirmed Confirm(postgres::Session& session, const DispatcherId& dispatcher,
   const pqxx::result rows =
       transaction.Exec(kStillOurs, std::move(wanted.ids).Close(), std::move(wanted.claimed_at).Close(),
                        std::move(wanted.claim_ids).Close(), std::move(wanted.claims).Close());
-  for (const pqxx::row& row : rows) confirmed.still.emplace_back(row[0].as<std::int64_t>());
+  for (const pqxx::row& row : rows) confirmed.still_ours.insert(DeliveryId(row[0].as<std::int64_t>()));
   transaction.Commit();
   return confirmed;
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <span>
-#include <vector>
+#include <unordered_set>
 
 #include "common/clock.h"
 #include "dispatcher/postgres/database.h"
@@ -13,9 +13,8 @@
 namespace postcall::store {
 
 struct Confirmed {
-  SteadyTime owned_since;  // from here on these may be sent for 10 s
-  std::vector<DeliveryId>
-      still;  // those of `keys` that are in_flight under their claim, in the order of `keys`
+  SteadyTime owned_since;                     // from here on these may be sent for 10 s
+  std::unordered_set<DeliveryId> still_ours;  // those of `keys` that are in_flight under their claim
 };
 
 // Moves the dispatcher's heartbeat in the same transaction, so that no other dispatcher can declare it dead,

@@ -131,13 +131,13 @@ Recorded Write(postgres::Transaction& transaction, std::span<const Finished> bat
 
 void RecordWhole(postgres::Session& session, std::span<const Finished> batch, Recorded& recorded) {
   Recorded part;
-  part.locked = WriteUnlocked(session, batch,
-                              [&](postgres::Transaction& transaction, std::span<const Finished> unlocked) {
-                                part = Write(transaction, unlocked);
-                              });
+  std::unordered_set<DeliveryId> locked = WriteUnlocked(
+      session, batch, [&](postgres::Transaction& transaction, std::span<const Finished> unlocked) {
+        part = Write(transaction, unlocked);
+      });
   recorded.unknown_resolved += part.unknown_resolved;
   recorded.lost.insert(recorded.lost.end(), part.lost.begin(), part.lost.end());
-  recorded.locked.merge(part.locked);
+  recorded.locked.merge(locked);
 }
 
 // The same outcome without anything that came from outside.
@@ -152,22 +152,22 @@ Finished WithoutText(const Finished& finished) {
 
 void RecordWithoutText(postgres::Session& session, const Finished& finished, const postgres::Refused& refused,
                        Recorded& recorded) {
+  const DeliveryId id = finished.key.id;
   const Finished bare = WithoutText(finished);
-  WriteOrHalve(
-      std::span(&bare, 1),
-      [&](std::span<const Finished> one) {
-        RecordWhole(session, one, recorded);
-        if (recorded.locked.contains(finished.key.id)) return;
-        recorded.text_replaced.push_back(finished.key.id);
-        log::Warning("the database refused the text of an outcome, the outcome is recorded without it",
-                     {{"delivery", finished.key.id.get()}, {"error", refused.what()}});
-      },
-      [&](const Finished&, const postgres::Refused& again) {
-        recorded.refused.push_back(finished.key.id);
-        log::Error("the database refused an outcome", {{"delivery", finished.key.id.get()},
-                                                       {"outcome", ToString(finished.result.outcome)},
-                                                       {"error", again.what()}});
-      });
+  try {
+    RecordWhole(session, std::span(&bare, 1), recorded);
+  } catch (const postgres::Refused& again) {
+    if (!IsAboutRows(again)) throw;
+    recorded.refused.push_back(id);
+    log::Error(
+        "the database refused an outcome, its row will become unknown",
+        {{"delivery", id.get()}, {"outcome", ToString(finished.result.outcome)}, {"error", again.what()}});
+    return;
+  }
+  if (recorded.locked.contains(id)) return;
+  recorded.text_replaced.push_back(id);
+  log::Warning("the database refused the text of an outcome, the outcome is recorded without it",
+               {{"delivery", id.get()}, {"error", refused.what()}});
 }
 
 }  // namespace

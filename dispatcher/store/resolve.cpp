@@ -2,9 +2,7 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
-#include "dispatcher/postgres/array_literal.h"
 #include "dispatcher/postgres/database_value.h"
 #include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/heartbeat.h"
@@ -26,16 +24,8 @@ constexpr const char* kRowsOfClaim = R"sql(
     SELECT id, outcome = 'in_flight' AS in_flight
       FROM webhook_deliveries
      WHERE claimed_at = $1::timestamptz
-       AND id = ANY ($2::bigint[])
-       AND claim_id = $3::uuid
+       AND claim_id = $2::uuid
 )sql";
-
-std::string IdsOf(const InDoubt& doubt) {
-  postgres::ArrayLiteral ids;
-  for (const DeliveryId& id : doubt.to_send) ids.Add(id.get());
-  for (const FinishedRow& row : doubt.claimed.finished) ids.Add(row.row.id.get());
-  return std::move(ids).Close();
-}
 
 }  // namespace
 
@@ -51,13 +41,11 @@ Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt) {
   Resolved resolved{.fate = Fate::kAborted, .owned_since = Steady::now()};
   MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
   const pqxx::result rows = transaction.Exec(kRowsOfClaim, postgres::TimestampOf(doubt.claimed.anchor.at),
-                                             IdsOf(doubt), claimer.claim_id.get().ToString());
-  std::unordered_set<DeliveryId> in_flight;
+                                             claimer.claim_id.get().ToString());
   for (const pqxx::row& row : rows) {
     resolved.fate = Fate::kCommitted;
-    if (row[1].as<bool>()) in_flight.insert(DeliveryId(row[0].as<std::int64_t>()));
+    if (row[1].as<bool>()) resolved.in_flight.insert(DeliveryId(row[0].as<std::int64_t>()));
   }
-  for (const DeliveryId& id : doubt.to_send) resolved.ours.push_back(in_flight.contains(id));
   if (!transaction.Commit()) return {.fate = Fate::kOnlyHere};
   return resolved;
 }

@@ -2,7 +2,7 @@
 // Blocks; on the thread that owns the session.
 #pragma once
 
-#include <vector>
+#include <unordered_set>
 
 #include "dispatcher/postgres/database.h"
 #include "dispatcher/store/claim.h"
@@ -19,13 +19,13 @@ enum class Fate {
 
 struct Resolved {
   Fate fate = Fate::kPending;
-  SteadyTime owned_since{};  // takes the place of the claim's own
-  std::vector<bool> ours{};  // kCommitted: for each row of the doubt's `to_send`, whether it is ours to send
+  SteadyTime owned_since{};                    // takes the place of the claim's own
+  std::unordered_set<DeliveryId> in_flight{};  // kCommitted: rows of the claim that are ours to send
 };
 
 // Its own write comes after the claim, so a standby that has this write has the claim. The write proves that
 // the dispatcher lives, and registers it again when others took it for dead meanwhile; then the claim's rows
-// are `unknown`, and none is ours. Throws Unavailable or Refused; ask again then.
+// are `unknown`, and none is in flight. Throws Unavailable or Refused; ask again then.
 Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt);
 
 }  // namespace postcall::store

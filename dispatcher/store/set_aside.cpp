@@ -36,27 +36,24 @@ constexpr const char* kPostpone = R"sql(
 }  // namespace
 
 std::variant<Claimed, InDoubt> SetAside(postgres::Session& session, const Claimer& claimer,
-                                        const Unreadable& row, std::string error) {
+                                        const Unreadable& unreadable, std::string error) {
+  const PickedRow& row = unreadable.row;
   postgres::Transaction transaction(session, kLookUps);
   const pqxx::result locked = transaction.Exec(kLock, row.id.get());
   if (locked.empty()) return Claimed{};  // it is another dispatcher's by now
   const bool is_last = locked[0][1].as<bool>();
   log::Error(
       is_last ? "a call cannot be read and is given up" : "a call cannot be read and is tried again later",
-      {{"call", row.call_id.get()}, {"error", row.error}});
+      {{"call", row.call_id.get()}, {"error", unreadable.error}});
   if (!is_last) {
     transaction.Exec(kPostpone, row.id.get());
     transaction.Commit();
     return Claimed{};
   }
-  PickedRow picked;
-  picked.id = row.id;
-  picked.call_id = row.call_id;
-  picked.agent_id = row.agent_id;
-  picked.cause = row.cause;
-  picked.location = locked[0][0].c_str();
+  FinishedRow over{row, Outcome::kNotSent, "", std::move(error)};
+  over.row.location = locked[0][0].c_str();
   std::vector<FinishedRow> finished;
-  finished.push_back({std::move(picked), Outcome::kNotSent, "", std::move(error)});
+  finished.push_back(std::move(over));
   return WriteClaim(transaction, claimer, {}, std::move(finished));
 }
 

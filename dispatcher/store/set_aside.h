@@ -13,6 +13,6 @@ namespace postcall::store {
 // `not_sent` with `error`: the row is among the finished ones then. A row that another dispatcher has by now
 // is left alone. Throws Unavailable or Refused; nothing is changed then.
 std::variant<Claimed, InDoubt> SetAside(postgres::Session& session, const Claimer& claimer,
-                                        const Unreadable& row, std::string error);
+                                        const Unreadable& unreadable, std::string error);
 
 }  // namespace postcall::store

@@ -34,12 +34,8 @@ NotRead TellUnreadable(std::span<const PickedRow* const> rows, const Error& erro
     log::Warning("a call cannot be read at once, its agent's calls are read apart from the others",
                  {{"call", row.call_id.get()}, {"agent", row.agent_id.get()}, {"error", error.what()}});
   }
-  return Unreadable{.id = row.id,
-                    .call_id = row.call_id,
-                    .agent_id = row.agent_id,
-                    .cause = row.cause,
-                    .timed_out = std::is_same_v<Error, postgres::Unavailable>,
-                    .error = error.what()};
+  return Unreadable{
+      .row = row, .timed_out = std::is_same_v<Error, postgres::Unavailable>, .error = error.what()};
 }
 
 // Reads for `rows`, of which there is one at least. None when they were read. Throws what is not about the

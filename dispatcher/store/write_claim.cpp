@@ -79,9 +79,7 @@ std::variant<Claimed, InDoubt> WriteClaim(postgres::Transaction& transaction, co
     if (transaction.Commit()) return claimed;
   } catch (const postgres::CommitInDoubt&) {
   }
-  InDoubt doubt{claimer, std::move(claimed), {}, heartbeat.transaction_id};
-  for (const ToSend& row : to_send) doubt.to_send.push_back(row.row->id);
-  return doubt;
+  return InDoubt{claimer, std::move(claimed), heartbeat.transaction_id};
 }
 
 }  // namespace postcall::store

@@ -4,6 +4,8 @@
 #include <pqxx/pqxx>
 #include <thread>
 
+#include "tests/support/private_postgres.h"
+#include "tests/support/tcp_proxy.h"
 #include "tests/system/system_test.h"
 
 namespace postcall::test {
@@ -64,6 +66,40 @@ TEST_F(SlowReads, OfOneAgentDelayNoOther) {
   EXPECT_EQ(service.Get("/healthz").status, 200);
   service.Signal(SIGTERM);
   EXPECT_EQ(service.Wait(5s), 0) << "a stop ends a running read";
+}
+
+// Its POST would be cut off before it has had its 10 s.
+TEST_F(SlowReads, OfAClaimThatAStopInterruptsLeaveItsCallsInTheOutbox) {
+  ReadName("CASE agent_id WHEN 'slow' THEN slowly(1.5) ELSE name END");
+  Service service(Run());
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.CompleteCalls("slow", "slow-", 1);
+  // No read of a claim of all agents takes this long. The rest of it is shorter than a stop allows.
+  ASSERT_TRUE(platform_.WaitForValue(
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND clock_timestamp() - query_start"
+      " BETWEEN interval '0.9 seconds' AND interval '1.3 seconds'",
+      "1"));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(5s), 0) << service.log();
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox"), "1");
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_deliveries"), "0");
+  const Service next(Run());
+  ExpectTheOracleIsContent();
+}
+
+TEST_F(SlowReads, OfAClaimInDoubtAreReportedAndSentOnceItIsKnown) {
+  ReadName("CASE agent_id WHEN 'slow' THEN slowly(0.6) ELSE name END");
+  TcpProxy proxy(SharedPostgres().port());
+  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  proxy.FailNextCommit(CommitFault::kHold, "INSERT INTO webhook_deliveries");
+  platform_.CompleteCalls("slow", "slow-", 1);
+  ASSERT_TRUE(service.WaitForLog("it is not known yet whether a claim was committed, asking again"))
+      << service.log();
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0u);
+  proxy.ReleaseHeld();
+  ExpectTheOracleIsContent({}, {&service});
+  EXPECT_EQ(platform_.Outcomes()["delivered"], 1);
 }
 
 // A lock on one of the platform's tables makes all reads wait, so no agent counts as slow.

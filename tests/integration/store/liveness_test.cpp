@@ -15,6 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 class Liveness : public StoreTest {
  protected:
@@ -254,7 +255,8 @@ TEST_F(Confirming, TellsWhichRowsAreStillOurs) {
         std::to_string(first.to_send[1].get()));
   const SteadyTime before = Steady::now();
   const Confirmed confirmed = Confirm(session_, dispatcher_.id(), keys);
-  EXPECT_THAT(confirmed.still, ElementsAre(second.to_send[0], first.to_send[0], first.to_send[2]));
+  EXPECT_THAT(confirmed.still_ours,
+              UnorderedElementsAre(second.to_send[0], first.to_send[0], first.to_send[2]));
   EXPECT_GE(confirmed.owned_since, before);
   EXPECT_LE(confirmed.owned_since, Steady::now());
   EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "2");
@@ -263,7 +265,7 @@ TEST_F(Confirming, TellsWhichRowsAreStillOurs) {
 TEST_F(Confirming, ConfirmsNothingOfADispatcherThatWasDeclaredDead) {
   const Made claimed = ClaimCalls(1);
   Unregister(session_, dispatcher_.id());
-  EXPECT_THAT(Confirm(session_, dispatcher_.id(), KeysOf(claimed)).still, IsEmpty());
+  EXPECT_THAT(Confirm(session_, dispatcher_.id(), KeysOf(claimed)).still_ours, IsEmpty());
   EXPECT_EQ(Dispatchers(), 0);
 }
 

@@ -27,7 +27,7 @@ TEST_F(ThroughPgBouncer, TwoDispatchersClaimAndRecordOverOneServerConnection) {
     for (auto [session, dispatcher] : {std::pair(&first, &one), std::pair(&second, &two)}) {
       const Made claimed = dispatcher->ClaimAll(*session, 2);
       ASSERT_THAT(claimed.to_send, SizeIs(2));
-      EXPECT_THAT(Confirm(*session, dispatcher->id(), KeysOf(claimed)).still, SizeIs(2));
+      EXPECT_THAT(Confirm(*session, dispatcher->id(), KeysOf(claimed)).still_ours, SizeIs(2));
       const std::vector<Finished> finished = {Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1))};
       const Recorded recorded = Record(*session, finished);
       EXPECT_TRUE(recorded.lost.empty() && recorded.refused.empty());

@@ -103,7 +103,7 @@ class Plans : public StoreTest {
     const Made claimed = dispatcher_.ClaimAll(session, 10);
     ASSERT_THAT(claimed.to_send, SizeIs(10));
     const std::vector<DeliveryKey> keys = KeysOf(claimed);
-    EXPECT_THAT(Confirm(session, dispatcher_.id(), keys).still, SizeIs(10));
+    EXPECT_THAT(Confirm(session, dispatcher_.id(), keys).still_ours, SizeIs(10));
     const InDoubt doubt = dispatcher_.DoubtOf(claimed, Value("SELECT pg_current_xact_id()"));
     EXPECT_EQ(ResolveClaim(session, doubt).fate, Fate::kCommitted);
     Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE id = " +

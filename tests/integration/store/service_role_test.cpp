@@ -105,11 +105,11 @@ TEST_F(ServiceRole, ConfirmsAndResolvesItsClaims) {
   Starter starter;
   const Made claimed = starter.ClaimAll(service_);
   const std::vector<DeliveryKey> keys = KeysOf(claimed);
-  EXPECT_THAT(Confirm(service_, starter.id(), keys).still, SizeIs(2));
+  EXPECT_THAT(Confirm(service_, starter.id(), keys).still_ours, SizeIs(2));
   const Resolved resolved =
       ResolveClaim(service_, starter.DoubtOf(claimed, Value("SELECT xmin FROM webhook_deliveries LIMIT 1")));
   EXPECT_EQ(resolved.fate, Fate::kCommitted);
-  EXPECT_THAT(resolved.ours, ElementsAre(true, true));
+  EXPECT_THAT(resolved.in_flight, SizeIs(2));
 }
 
 TEST_F(ServiceRole, MakesTheRowsOfADeadDispatcherUnknownAndTakesItsLateOutcome) {

@@ -6,6 +6,7 @@
 
 #include "dispatcher/store/set_aside.h"
 #include "tests/support/private_postgres.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace postcall::store {
 
@@ -48,6 +49,10 @@ int StoreTest::Log(const std::string& outcome) {
   return std::stoi(Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = '" + outcome + "'"));
 }
 
+std::string StoreTest::UrlThrough(const test::TcpProxy& proxy) {
+  return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname();
+}
+
 Starter::Starter(std::string instance) : id_(DispatcherId::Random()), instance_(std::move(instance)) {}
 
 Claimer Starter::NextClaimer() { return {id_, ClaimId::Of(id_, ++claims_), instance_}; }
@@ -79,17 +84,18 @@ Made MadeOf(const TooMany& too_many, const ClaimLimits& limits) {
 }
 
 std::variant<Made, InDoubt> NotRead(postgres::Session& session, const Claimer& claimer,
-                                    const ClaimLimits& limits, const Unreadable& row) {
+                                    const ClaimLimits& limits, const Unreadable& unreadable) {
   Made made;
   made.more = true;
-  made.unreadable.push_back(row.agent_id);
+  const AgentId& agent = unreadable.row.agent_id;
+  made.unreadable.push_back(agent);
   if (limits.only_agents.empty()) {
-    made.timed_out = row.timed_out;
-    made.last_agent = row.timed_out ? row.agent_id : limits.after;
+    made.timed_out = unreadable.timed_out;
+    made.last_agent = unreadable.timed_out ? agent : limits.after;
     return made;
   }
-  made.last_agent = row.agent_id;
-  auto result = SetAside(session, claimer, row, "unreadable");
+  made.last_agent = agent;
+  auto result = SetAside(session, claimer, unreadable, "unreadable");
   if (auto* doubt = std::get_if<InDoubt>(&result)) return std::move(*doubt);
   NoteFinished(std::get<Claimed>(result), made);
   return made;
@@ -166,7 +172,6 @@ InDoubt Starter::DoubtOf(const Made& made, std::string transaction_id) const {
   doubt.claimer = {id_, made.claim_id, instance_};
   doubt.claimed.claim_id = made.claim_id;
   doubt.claimed.anchor = made.anchor;
-  doubt.to_send = made.to_send;
   doubt.transaction_id = std::move(transaction_id);
   return doubt;
 }
@@ -185,6 +190,7 @@ ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
 
 Decide Seen::SendAll() {
   return [this](const Candidate& candidate) -> Verdict {
+    ids.push_back(candidate.id);
     calls.emplace_back(candidate.call_id);
     agents.emplace_back(candidate.agent_id);
     return Send{"https://example.com/hook"};
@@ -195,9 +201,8 @@ DeliveryKey KeyOf(const Made& made, std::size_t row) {
   return {.id = made.to_send.at(row), .claimed_at = made.anchor.at, .claim_id = made.claim_id};
 }
 
-DeliveryKey KeyOf(const InDoubt& doubt, std::size_t row) {
-  return {
-      .id = doubt.to_send.at(row), .claimed_at = doubt.claimed.anchor.at, .claim_id = doubt.claimed.claim_id};
+DeliveryKey KeyOf(const InDoubt& doubt, const DeliveryId& id) {
+  return {.id = id, .claimed_at = doubt.claimed.anchor.at, .claim_id = doubt.claimed.claim_id};
 }
 
 std::vector<DeliveryKey> KeysOf(const Made& made) {

@@ -19,6 +19,10 @@
 #include "dispatcher/store/record.h"
 #include "schema/delivery.h"
 
+namespace postcall::test {
+class TcpProxy;
+}
+
 namespace postcall::store {
 
 class StoreTest : public ::testing::Test {
@@ -33,6 +37,8 @@ class StoreTest : public ::testing::Test {
   void AddCalls(const std::string& agent, int count, const std::string& prefix);
   int Outbox() { return std::stoi(Value("SELECT count(*) FROM webhook_outbox")); }
   int Log(const std::string& outcome);
+  // The URL of the same database through the proxy.
+  std::string UrlThrough(const test::TcpProxy& proxy);
 
   static constexpr const char* kSettings = R"({"webhooks": {"postCall": "https://example.com/hook"}})";
 
@@ -122,13 +128,14 @@ ClaimLimits Limits(int max_rows, int per_agent, AgentId after = {});
 
 // Decides to send every row, and writes down what it saw.
 struct Seen {
+  std::vector<DeliveryId> ids;
   std::vector<std::string> calls;
   std::vector<std::string> agents;
   Decide SendAll();
 };
 
 DeliveryKey KeyOf(const Made& made, std::size_t row = 0);
-DeliveryKey KeyOf(const InDoubt& doubt, std::size_t row);
+DeliveryKey KeyOf(const InDoubt& doubt, const DeliveryId& id);
 std::vector<DeliveryKey> KeysOf(const Made& made);
 
 // Delivered with status 200, one second after the claim.

@@ -31,7 +31,9 @@ class ClaimPacing : public ::testing::Test {
   }
 
   static store::Unreadable TookLong(const char* agent) {
-    return {.id = {}, .call_id = {}, .agent_id = AgentId(agent), .timed_out = true, .error = ""};
+    store::Unreadable unreadable{.row = {}, .timed_out = true, .error = ""};
+    unreadable.row.agent_id = AgentId(agent);
+    return unreadable;
   }
 
   ClaimPace pace_;

@@ -31,6 +31,15 @@ TEST(LateDeliveries, WaitForTheNextTimeWithoutAWakeUpWhenTheDatabaseCouldNotBeAs
   EXPECT_THAT(late.TakeAll(), SizeIs(1));
 }
 
+// A receiver refuses a signature that is too old.
+TEST(LateDeliveries, AreSignedAgainWhenTheyAreSent) {
+  LateDeliveries late;
+  auto delivery = std::make_unique<ClaimedDelivery>();
+  delivery->signature = {{"webhook-signature", "v1,old"}};
+  late.Add(std::move(delivery));
+  EXPECT_THAT(late.TakeAll().at(0)->signature, IsEmpty());
+}
+
 TEST(LateDeliveries, KeepTheirSlots) {
   Admission admission({.in_flight = 1});
   LateDeliveries late;
