@@ -69,7 +69,8 @@ TEST_F(Recording, OfACallThatIsNotRequeuedWaitsForALockOnItsRow) {
                " WHERE application_name = 'recording' AND wait_event_type = 'Lock'") == "1";
   };
   ASSERT_TRUE(Becomes(waits));
-  ASSERT_TRUE(Becomes([&] { return !waits(); })) << "it has given up this try";
+  ASSERT_TRUE(Becomes([&] { return !waits(); })) << "it gives up this try";
+  ASSERT_TRUE(Becomes(waits)) << "and tries again";
   lock.abort();
   EXPECT_TRUE(Becomes([&] { return OutcomeOf(0) == "not_sent"; }));
   EXPECT_TRUE(Becomes([&] { return recorder_.unrecorded() == 0; }));
