@@ -181,8 +181,10 @@ done
 # ---- links and their headings
 
 anchors() { sed -n 's/^##* //p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'; }
-for page in "$readme" "$runbook" "$security"; do
-  grep -oE '\]\([^)]+\)' "$page" | sed 's/](\(.*\))/\1/' | while read -r link; do
+pages=("$readme" "$runbook" "$security" "$root"/deploy/CHANGELOG.md "$root"/dispatcher/DECISIONS.md
+  "$root"/.github/CONTRIBUTING.md "$root"/migrations/README.md "$root"/schema/CONTRACT.md)
+for page in "${pages[@]}"; do
+  { grep -oE '\]\([^)]+\)' "$page" || true; } | sed 's/](\(.*\))/\1/' | while read -r link; do
     target=$page
     if [[ $link != '#'* ]]; then target=${page%/*}/${link%%#*}; fi
     [[ -e $target ]] || fail "a link of ${page##*/} leads nowhere: $link"
