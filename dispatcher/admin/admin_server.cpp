@@ -71,9 +71,6 @@ class AdminServer::Impl {
         routes_(std::move(probes), IsLoopback(endpoint_.address()) ? HostGuard(wanted_.host) : HostGuard()),
         retry_(loop_) {
     log::Info("admin port is open", {{"address", address()}});
-    if (!IsLoopback(endpoint_.address()) && !options_.token) {
-      log::Info("operator's page is off: on an address other than loopback it needs --admin-token-file");
-    }
     Accept();
     thread_ = std::thread([this] { Run(); });
   }

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -16,7 +15,6 @@ namespace postcall::admin {
 
 struct AdminOptions {
   std::string listen = "127.0.0.1:9464";  // "host:port" or "[v6]:port"; port 0 picks one
-  std::optional<std::string> token;       // for the operator's page on addresses other than loopback
   std::chrono::milliseconds timeout{
       10'000};  // until the client has read an answer, or begins the next request
   std::chrono::milliseconds request_timeout{2'000};  // until a whole request has arrived

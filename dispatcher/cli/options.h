@@ -30,7 +30,7 @@ struct Options {
   std::vector<egress::Cidr> egress_deny;
   std::string ca_file;  // a file that can be read; empty: the system's bundle
   std::string admin_listen = "127.0.0.1:9464";
-  std::optional<std::string> admin_token;  // from --admin-token-file
+  std::optional<std::string> admin_token;  // from --admin-token-file; not used yet
   std::string instance;                    // the host name unless given
   int retention_days = 30;
   int ledger_days = 400;  // not below retention_days

@@ -216,9 +216,8 @@ ExitCode RunCommand(const Options& options) {
   const dispatch::DispatcherOptions made = ToDispatcherOptions(options);
   try {
     dispatcher = std::make_unique<dispatch::Dispatcher>(made, metrics);
-    admin = std::make_unique<admin::AdminServer>(
-        admin::AdminOptions{.listen = options.admin_listen, .token = options.admin_token},
-        ProbesOf(*dispatcher, metrics));
+    admin = std::make_unique<admin::AdminServer>(admin::AdminOptions{.listen = options.admin_listen},
+                                                 ProbesOf(*dispatcher, metrics));
   } catch (const std::runtime_error& error) {  // a setting names a file or an address that cannot be used
     std::cerr << "postcall-dispatcher: " << error.what() << '\n';
     return ExitCode::kBadUsage;
@@ -228,6 +227,7 @@ ExitCode RunCommand(const Options& options) {
         "--max-in-flight is lowered because of the limit of open files; raise that limit (ulimit -n)",
         {{"wanted", options.max_in_flight}, {"now", made.limits.in_flight}});
   }
+  if (options.admin_token) log::Warning("--admin-token-file is not used yet and protects nothing");
   if (look.facts && look.facts->remark) log::Warning(*look.facts->remark, {{"server", look.facts->server}});
   LogStart(options, made, admin->address(), look.facts);
   dispatcher->Start();

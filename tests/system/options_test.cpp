@@ -1,8 +1,11 @@
 // Each option reaches the part of the program that it is for. The values and sources of each option are
 // tested in tests/unit/cli; options that other tests need anyway (--egress-allow, --ca-file, --max-in-flight
 // and the like) are not tested here.
+#include <unistd.h>
+
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -118,6 +121,15 @@ TEST_F(Options, TimeoutMsIsTheLimitOfADelivery) {
   Deliver({"--timeout-ms", "500"});
   EXPECT_EQ(Delivery("outcome"), "timeout");
   EXPECT_EQ(Delivery("total_ms BETWEEN 500 AND 750"), "t") << Delivery("total_ms");
+}
+
+// An operator must not believe that the token protects the port.
+TEST_F(Options, AdminTokenFileIsLoggedAsNotUsedYet) {
+  const auto file = std::filesystem::temp_directory_path() / ("postcall-token-" + std::to_string(::getpid()));
+  std::ofstream(file) << "secret\n";
+  const Service service(Run({"--admin-token-file", file.string()}));
+  EXPECT_TRUE(service.WaitForLog("--admin-token-file is not used yet and protects nothing"));
+  std::filesystem::remove(file);
 }
 
 TEST_F(Options, NetworkThreadsSetTheNumberOfThreads) {

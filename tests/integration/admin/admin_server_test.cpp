@@ -322,7 +322,7 @@ TEST_F(AdminServerTest, StopClosesThePortAndEveryConnection) {
 
 std::string ErrorOf(const std::string& listen) {
   try {
-    const AdminServer server({.listen = listen, .token = std::nullopt}, {});
+    const AdminServer server({.listen = listen}, {});
     return "";
   } catch (const ListenError& error) {
     return error.what();
