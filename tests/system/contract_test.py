@@ -3,7 +3,8 @@
 
     contract_test.py DISPATCHER
 
-Commands, options with their defaults, metrics with their types and labels, outcomes, and the columns of the log.
+Commands, options with their defaults, metrics with their types and labels, outcomes, and the columns of the log and of
+the views.
 """
 import pathlib
 import re
@@ -87,6 +88,38 @@ promised, planned = split(rows("| outcome |"), lambda row: re.findall(r"`([a-z_]
 compare("outcome", promised, planned,
         set(re.findall(r"'([a-z_]+)'", re.search(r"outcome IN \((.*?)\)", log, re.S)[1])))
 
+# Columns of the views and of webhook_dispatchers. The contract has them in words; each phrase has the columns that fit it.
+schema = (ROOT / "migrations" / "schema.sql").read_text()
+outcomes = promised - {"in_flight"}
+VIEWS = {
+    "webhook_failures": {"with the agent's name": "agent_name"},
+    "webhook_agent_health": {
+        "deliveries": "deliveries_(hour|day)", "success rate": "success_rate_.*", "p50": "p50_ms_.*", "p95": "p95_ms_.*",
+        "most frequent `error_code`": ".*error_code.*", "failing since": ".*failing.*", "last success": ".*last_success.*",
+        "failure": "last_failure_.*"},
+    "webhook_certificates": {"per host": "host", "the latest seen": "certificate_ends_at"},
+    "webhook_reconciliation": {
+        "enqueued": "enqueued", "declined by reason": ".*declined.*|no_url", "waiting": "waiting", "in flight": "in_flight",
+        "`unaccounted`": "unaccounted"},
+    "webhook_dispatchers": {
+        "label": "instance", "version": ".*version.*", "settings without secrets": ".*settings.*", "heartbeat": "heartbeat_at"},
+}
+told = next(line for line in CONTRACT.splitlines() if line.startswith("Views:"))
+for view, phrases in VIEWS.items():
+    # Up to the next view, and for the table up to the end of the sentence.
+    text = told.split(f"`{view}`")[1].split("`webhook_")[0].split(". Partitions")[0]
+    columns = re.findall(r"^  (\w+) ", re.search(rf"^CREATE (?:VIEW|TABLE) {view} \((.*?)^\)", schema, re.S | re.M)[1], re.M)
+    for phrase, pattern in phrases.items():
+        at = re.search(rf"(?<![a-z]){re.escape(phrase)}(?: of `total_ms`)?( \(planned\))?", text)
+        expect(at, f"the contract does not say of {view}: {phrase}")
+        if at:
+            exists = any(re.fullmatch(pattern, column) for column in columns)
+            expect(exists != bool(at[1]), f"{view}: the contract " + ("plans" if at[1] else "promises") +
+                   f' "{phrase}", and ' + ("a column has it" if exists else "no column has it"))
+columns_of_outcomes = re.search(r"^CREATE VIEW webhook_reconciliation \((.*?)^\)", schema, re.S | re.M)[1]
+for outcome in outcomes:
+    expect(re.search(rf"^  {outcome} ", columns_of_outcomes, re.M), f"webhook_reconciliation does not count {outcome}")
+
 # Metrics, of a program without a database.
 program = subprocess.Popen(
     [DISPATCHER, "run", "--database-url", "host=127.0.0.1 port=1 dbname=none", "--admin-listen", "127.0.0.1:0"],
@@ -109,6 +142,27 @@ for names, kind, labels in metric_rows:
     for name in re.findall(r"`(postcall_\w+)`", names):
         wanted = "counter" if "resolved" in name else kind.split(",")[0]
         expect(types.get(name) == wanted, f"metric {name} is a {types.get(name)}, not a {wanted}")
+
+# Their labels. Those of a row belong to its metrics together; a list after `label` = has all of its values.
+values = {}  # of each metric: its labels, with the values of each
+for name, labels in re.findall(r"^(postcall_\w+)\{(.*)\} \S+$", exposed, re.M):
+    name = name if name in types else re.sub("_(bucket|sum|count)$", "", name)
+    for label, value in re.findall(r'(\w+)="([^"]*)"', labels):
+        if label != "le":
+            values.setdefault(name, {}).setdefault(label, set()).add(value)
+for names, _, text in metric_rows:
+    if PLANNED in names:
+        continue
+    metrics = re.findall(r"`(postcall_\w+)`", names + text)
+    existing = {label for name in metrics for label in values.get(name, {})}
+    listed = re.search(r"`(\w+)` = ((?:`\w+`(?:, )?)+)", text)
+    named = set(re.findall(r"`([a-z_]+)`", text.replace(listed[2], "") if listed else text))
+    named -= {"unknown"} | set(metrics)  # an outcome
+    expect(named == existing, f"{names}: the contract names the labels {sorted(named)}, the program has {sorted(existing)}")
+    if listed and listed[1] in existing:
+        wanted, has = set(re.findall(r"\w+", listed[2])), values[metrics[0]][listed[1]]
+        expect(wanted == has, f"{names}: {listed[1]} is {sorted(has)}, in the contract {sorted(wanted)}")
+expect(values["postcall_deliveries_total"]["outcome"] == outcomes, "not every final outcome exists from the start")
 expect(not re.search(r"postcall_\w+\{[^}]*\b(agent|url|call)=", exposed), "a metric carries an agent, a URL or a call")
 
 for fault in faults:
