@@ -17,10 +17,12 @@ fail() {
 # The YAML files must parse and have what the program needs.
 /usr/bin/python3 - "$root/deploy" <<'PYTHON'
 import pathlib
+import re
 import sys
 import yaml
 
 deploy = pathlib.Path(sys.argv[1])
+root = deploy.parent
 documents = {p: list(yaml.safe_load_all(p.read_text())) for p in sorted(deploy.rglob("*.yaml"))}
 assert documents, "no YAML found"
 for path, parts in documents.items():
@@ -59,6 +61,35 @@ sections = {line[4:] for line in (deploy / "OPERATIONS.md").read_text().splitlin
 assert {r["alert"] for r in rules} == sections, {r["alert"] for r in rules} ^ sections
 for rule in rules:
     assert rule["annotations"]["runbook"] == f"deploy/OPERATIONS.md#{rule['alert'].lower()}", rule["alert"]
+# People alert on log lines: those that the runbook and the changelog quote must be the program's, and so must the
+# reasons of /readyz, apart from PostgreSQL's own.
+def joined(path):
+    return re.sub(r'"\s*\n\s*"', "", path.read_text())
+source = "\n".join(joined(p) for room in ("common", "dispatcher") for p in sorted((root / room).rglob("*.[ch]*")))
+texts = {re.sub(r"\\(.)", r"\1", text) for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', source)}
+def first_column(heading):
+    lines = (deploy / "OPERATIONS.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0].splitlines()
+    return [q for line in lines if line.startswith("| `") for q in re.findall("`([^`]+)`", line.split(" | ")[0])]
+def is_logged(event):
+    head, cut, _ = event.partition("…")
+    return any(text.startswith(head) for text in texts) if cut else event in texts
+events = first_column("Log lines that matter")
+changes = re.split(r"\n\s*- ", (deploy / "CHANGELOG.md").read_text().split("These log events")[1].split("\n- ")[0])
+for change in changes[1:]:
+    new = re.findall("`([^`]+)` is new", change)
+    now = new or re.findall("`([^`]+)`", change.split("(was")[0])
+    events += [re.sub(r"\s+", " ", event) for event in now]
+assert len(events) > 35, events
+for event in events:
+    assert is_logged(event), f"no log line of the program: {event}"
+OF_POSTGRESQL = {"connection to server … failed", "cannot execute … in a read-only transaction",
+                 "permission denied for …", 'no partition of relation "webhook_deliveries" found for row'}
+reasons = first_column("/readyz")
+assert len(reasons) > 20 and OF_POSTGRESQL < set(reasons), reasons
+said = re.sub(r"\s+", " ", source)
+for reason in set(reasons) - OF_POSTGRESQL:
+    for piece in reason.removeprefix("outcomes cannot be recorded: ").split("…"):
+        assert piece.strip() in said, f"no reason that the program gives: {reason}"
 compose = documents[deploy / "compose.yaml"][0]
 assert (deploy / compose["services"]["dispatcher"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
 PYTHON
