@@ -214,7 +214,7 @@ bool Recorder::WriteBatches() {
   metrics::Operation operation = metrics::Operation::kRecord;
   try {
     if (!finished_batch_.rows.empty()) RecordBatch();
-    operation = metrics::Operation::kGiveBack;
+    operation = metrics::Operation::kRequeue;
     if (!requeue_batch_.rows.empty()) RequeueBatch();
   } catch (const std::exception& error) {
     metrics_.database_errors(operation).Increment();

@@ -72,8 +72,8 @@ std::string_view ToString(Operation operation) {
       return "claim";
     case Operation::kRecord:
       return "record";
-    case Operation::kGiveBack:
-      return "give_back";
+    case Operation::kRequeue:
+      return "requeue";
     case Operation::kConfirm:
       return "confirm";
     case Operation::kResolve:
@@ -86,8 +86,6 @@ std::string_view ToString(Operation operation) {
       return "partitions";
     case Operation::kSample:
       return "sample";
-    case Operation::kMigrate:
-      return "migrate";
   }
   return "";
 }

@@ -26,19 +26,18 @@ namespace postcall::metrics {
 enum class Operation {
   kClaim,
   kRecord,
-  kGiveBack,
+  kRequeue,
   kConfirm,
   kResolve,
   kHeartbeat,
   kSweep,
   kPartitions,
   kSample,
-  kMigrate,
 };
 inline constexpr std::array kOperations = {
-    Operation::kClaim,   Operation::kRecord,    Operation::kGiveBack, Operation::kConfirm,
-    Operation::kResolve, Operation::kHeartbeat, Operation::kSweep,    Operation::kPartitions,
-    Operation::kSample,  Operation::kMigrate,
+    Operation::kClaim,   Operation::kRecord,     Operation::kRequeue,
+    Operation::kConfirm, Operation::kResolve,    Operation::kHeartbeat,
+    Operation::kSweep,   Operation::kPartitions, Operation::kSample,
 };
 
 inline DatabaseTime WallClock() {

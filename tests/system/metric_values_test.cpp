@@ -300,8 +300,8 @@ class MetricValuesOfDatabaseErrors : public MetricValues {
 
   // Waits until the failures have happened. All other operations have none.
   static void ExpectErrors(const Service& service, const Errors& expected) {
-    for (const std::string operation : {"claim", "record", "give_back", "confirm", "resolve", "heartbeat",
-                                        "sweep", "partitions", "sample", "migrate"}) {
+    for (const std::string operation :
+         {"claim", "record", "requeue", "confirm", "resolve", "heartbeat", "sweep", "partitions", "sample"}) {
       const auto found = expected.find(operation);
       const double count = found == expected.end() ? 0 : found->second;
       EXPECT_EQ(Metric(service, "postcall_database_errors_total{operation=\"" + operation + "\"}"), count)
@@ -344,7 +344,7 @@ TEST_F(MetricValuesOfDatabaseErrors, CountEachRequeueThatFailed) {
   ASSERT_TRUE(platform_.WaitForValue("SELECT last_value >= 3 FROM tries", "t"));
   service.Limit(RLIMIT_NOFILE, 1024);
   ASSERT_TRUE(platform_.WaitUntilSettled());
-  ExpectErrors(service, {{"give_back", 2}});
+  ExpectErrors(service, {{"requeue", 2}});
 }
 
 TEST_F(MetricValuesOfDatabaseErrors, CountEachHeartbeatThatFailed) {

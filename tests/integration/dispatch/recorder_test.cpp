@@ -82,7 +82,7 @@ TEST_F(Recording, CountsNoOutcomeThatIsInTheLogWhileTheRestOfItsBatchWaits) {
   proxy_.FailNextCommit(test::CommitFault::kCutBeforeRequest, "INSERT INTO webhook_outbox");
   Requeue(0);
   Finish(1);
-  ASSERT_TRUE(Becomes([&] { return metrics_.database_errors(Operation::kGiveBack).Value() > 0; }));
+  ASSERT_TRUE(Becomes([&] { return metrics_.database_errors(Operation::kRequeue).Value() > 0; }));
   EXPECT_EQ(recorder_.unrecorded(), 1u);
   EXPECT_TRUE(Becomes([&] { return Outbox() == 1; }));
   EXPECT_EQ(OutcomeOf(1), "delivered");

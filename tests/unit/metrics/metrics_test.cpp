@@ -54,8 +54,8 @@ const std::map<std::string, Promised> kPromised = {
     {"postcall_database_errors_total",
      {"counter",
       {{"operation",
-        {"claim", "record", "give_back", "confirm", "resolve", "heartbeat", "sweep", "partitions", "sample",
-         "migrate"}}}}},
+        {"claim", "record", "requeue", "confirm", "resolve", "heartbeat", "sweep", "partitions",
+         "sample"}}}}},
     {"postcall_database_connected", {"gauge", {}}},
     {"postcall_partitions_ahead_days", {"gauge", {}}},
     {"postcall_connections_total", {"counter", {{"reused", {"true", "false"}}}}},
@@ -156,7 +156,7 @@ TEST_F(MetricsTest, DeliveryDurationHasNarrowBucketsAroundTheLimitOfTenSeconds) 
 TEST_F(MetricsTest, CountUnderTheRightLabels) {
   metrics_.deliveries(Outcome::kTimeout, Cause::kResend).Increment();
   metrics_.delivery_duration(Outcome::kUnknown).Observe(10.05);
-  metrics_.database_errors(Operation::kGiveBack).Increment();
+  metrics_.database_errors(Operation::kRequeue).Increment();
   metrics_.local_faults(LocalFault::kPorts).Increment();
   metrics_.tls.Observe(0.2);
   metrics_.connections_reused.Increment();
@@ -169,7 +169,7 @@ TEST_F(MetricsTest, CountUnderTheRightLabels) {
                     {{"outcome", "unknown"}, {"le", "10"}}),
             0);
   EXPECT_EQ(ValueOf(exposition, "postcall_delivery_duration_seconds_count", {{"outcome", "unknown"}}), 1);
-  EXPECT_EQ(ValueOf(exposition, "postcall_database_errors_total", {{"operation", "give_back"}}), 1);
+  EXPECT_EQ(ValueOf(exposition, "postcall_database_errors_total", {{"operation", "requeue"}}), 1);
   EXPECT_EQ(ValueOf(exposition, "postcall_local_faults_total", {{"kind", "ports"}}), 1);
   EXPECT_EQ(ValueOf(exposition, "postcall_phase_duration_seconds_sum", {{"phase", "tls"}}), 0.2);
   EXPECT_EQ(ValueOf(exposition, "postcall_connections_total", {{"reused", "true"}}), 1);
