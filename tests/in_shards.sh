@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs a GoogleTest binary as several processes at once, each with its share of the tests: for one whose tests wait
-# most of their time.
+# Runs a GoogleTest binary as several processes at once, each with its share of the tests. This helps when the tests
+# spend most of their time waiting.
 #
 #   tests/in_shards.sh COUNT BINARY [ARGUMENT...]
 #
-# Prints the output of each process, one after the other. Exit 0 only when all passed.
+# It prints the output of each process, one after the other. The exit code is 0 only when all tests passed.
 set -euo pipefail
 
 (($# >= 2)) || {

