@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -88,7 +89,7 @@ promised, planned = split(rows("| outcome |"), lambda row: re.findall(r"`([a-z_]
 compare("outcome", promised, planned,
         set(re.findall(r"'([a-z_]+)'", re.search(r"outcome IN \((.*?)\)", log, re.S)[1])))
 
-# Columns of the views and of webhook_dispatchers. The contract says them in words; a pattern finds the columns of a phrase.
+# Columns of the views and of webhook_dispatchers. The contract says them in words; a pattern finds those of a phrase.
 schema = (ROOT / "migrations" / "schema.sql").read_text()
 outcomes = promised - {"in_flight"}
 VIEWS = {
@@ -108,7 +109,8 @@ VIEWS = {
 
 
 def columns_of(view):
-    return re.findall(r"^  (\w+) ", re.search(rf"^CREATE (?:VIEW|TABLE) {view} \((.*?)^\)", schema, re.S | re.M)[1], re.M)
+    made = re.search(rf"^CREATE (?:VIEW|TABLE) {view} \((.*?)^\)", schema, re.S | re.M)[1]
+    return re.findall(r"^  (\w+) ", made, re.M)
 
 
 told = next(line for line in CONTRACT.splitlines() if line.startswith("Views:"))
@@ -135,6 +137,15 @@ try:
                               for line in program.stderr)))[1]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         exposed = answer.read().decode()
+    # The paths of the admin port; what is planned is answered with 404.
+    paths = re.findall(r"`(?:GET )?(/[a-z./]*)`( \(planned\))?", CONTRACT.split("## 8. ")[1].split("\n\n")[1])
+    for path in dict(paths):
+        try:
+            status = urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        is_planned = any(mark for named, mark in paths if named == path)
+        expect((status == 404) == is_planned, f"GET {path} is answered with {status}")
 finally:
     program.terminate()
     program.communicate()
