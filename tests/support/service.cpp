@@ -205,6 +205,20 @@ std::optional<double> Service::Metric(const std::string& series) const {
   return std::stod(text.substr(at + series.size() + 2));
 }
 
+bool Service::WaitForMetric(const std::string& series, double expected) const {
+  return WaitForMetric(series, [expected](double value) { return value == expected; });
+}
+
+bool Service::WaitForMetric(const std::string& series, const std::function<bool(double)>& holds) const {
+  const SteadyTime deadline = Steady::now() + std::chrono::seconds(30);
+  while (true) {
+    const std::optional<double> value = Metric(series);
+    if (value && holds(*value)) return true;
+    if (Steady::now() >= deadline) return false;
+    ::usleep(20'000);  // the admin port has no event to wait for
+  }
+}
+
 bool Service::WaitUntilReady(std::chrono::milliseconds limit) const {
   const SteadyTime deadline = Steady::now() + limit;
   while (Get("/readyz").status != 200) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -61,6 +62,9 @@ class Service {
   HttpAnswer Get(const std::string& path, const std::string& host = "") const;
   // A sample of /metrics, by its full name with labels; no value when there is no such sample.
   std::optional<double> Metric(const std::string& series) const;
+  // Waits for a sample of this value, or for one for which `holds` is true.
+  bool WaitForMetric(const std::string& series, double expected) const;
+  bool WaitForMetric(const std::string& series, const std::function<bool(double)>& holds) const;
   bool WaitUntilReady(std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
   // Sets a limit of the running process, such as RLIMIT_NOFILE or RLIMIT_AS, up to its hard limit.

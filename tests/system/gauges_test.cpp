@@ -1,17 +1,18 @@
-// Metrics of the real binary that have alerts: certificates by host, and calls that are not enqueued.
+// The gauges of the real binary: what waits, what is in flight, certificates by host, and calls that are not
+// enqueued.
+#include <algorithm>
+#include <optional>
+
 #include "tests/support/certificates.h"
-#include "tests/system/system_test.h"
+#include "tests/system/metric_values.h"
 
 namespace postcall::test {
 namespace {
 
 using namespace std::chrono_literals;
 
-class Gauges : public SystemTest {
+class Gauges : public MetricValues {
  protected:
-  double Metric(const Service& service, const std::string& series) {
-    return service.Metric(series).value_or(-1);
-  }
   void Deliver(const Service& service, const std::string& agent, const std::string& prefix) {
     platform_.CompleteCalls(agent, prefix, 1);
     ASSERT_TRUE(platform_.WaitUntilSettled()) << service.log();
@@ -20,6 +21,58 @@ class Gauges : public SystemTest {
   static constexpr const char* kExpiry = "postcall_certificate_expiry_timestamp_seconds";
   static constexpr const char* kExpired = "postcall_certificates_expired";
 };
+
+TEST_F(Gauges, ShowWhatWaitsAndWhatIsInFlight) {
+  endpoint_.Otherwise(Hang());
+  platform_.AddAgent("locked", endpoint_.Url());
+  platform_.CompleteCalls("locked", "locked-", 7);
+  platform_.CompleteCalls("locked", "lost-", 3);
+  platform_.Query("DELETE FROM webhook_outbox WHERE call_id LIKE 'lost-%'");
+  platform_.Query(
+      "UPDATE webhook_outbox SET due_at = now() - interval '100 seconds' WHERE call_id = 'locked-4'");
+  pqxx::connection other(database_url_);
+  std::optional<pqxx::work> holder(other);
+  holder->exec("SELECT FROM webhook_outbox FOR UPDATE");
+  const SteadyTime start = Steady::now();
+  const Service service(Run({"--max-in-flight", "50", "--slow-share", "1"}));
+  ASSERT_TRUE(service.WaitForMetric("postcall_outbox_depth", 7));
+  const double elapsed = Seconds(Steady::now() - start);
+  EXPECT_GE(Metric(service, "postcall_outbox_oldest_age_seconds"), 100);
+  EXPECT_LE(Metric(service, "postcall_outbox_oldest_age_seconds"), 101 + elapsed);
+  EXPECT_TRUE(service.WaitForMetric("postcall_unaccounted", 3));
+  EXPECT_TRUE(service.WaitForMetric("postcall_enqueued_recent", 10));
+  EXPECT_EQ(Metric(service, "postcall_partitions_ahead_days"), 7);
+  EXPECT_EQ(Metric(service, "postcall_database_connected"), 1);
+  EXPECT_EQ(Metric(service, "postcall_in_flight_limit"), 50);
+  EXPECT_EQ(Metric(service, "postcall_in_flight"), 0);
+
+  // After a second in flight an agent is slow. Those of another that have just started are not.
+  platform_.AddAgent("slow", endpoint_.Url());
+  platform_.CompleteCalls("slow", "slow-", 3);
+  ASSERT_TRUE(service.WaitForMetric("postcall_slow_in_flight", 3));
+  EXPECT_EQ(Metric(service, "postcall_in_flight"), 3);
+  const auto in_one_scrape = [&](const std::vector<std::string>& samples) {
+    const std::string metrics = service.Get("/metrics").body;
+    return std::ranges::all_of(samples, [&](const std::string& sample) {
+      return metrics.find("\n" + sample + "\n") != std::string::npos;
+    });
+  };
+  bool apart = false;
+  for (int slow = 3; slow <= 9 && !apart; slow += 2) {  // again on a machine that was stalled for a second
+    const std::string agent = "new-" + std::to_string(slow);
+    platform_.AddAgent(agent, endpoint_.Url());
+    platform_.CompleteCalls(agent, agent + "-", 2);
+    while (!apart && Metric(service, "postcall_slow_in_flight") == slow) {
+      apart = in_one_scrape({"postcall_in_flight " + std::to_string(slow + 2),
+                             "postcall_slow_in_flight " + std::to_string(slow)});
+    }
+  }
+  EXPECT_TRUE(apart);
+
+  holder.reset();
+  EXPECT_TRUE(service.WaitForMetric("postcall_outbox_depth", 0)) << "it is sampled again";
+  EXPECT_TRUE(service.WaitForMetric("postcall_outbox_oldest_age_seconds", 0));
+}
 
 TEST_F(Gauges, OfCertificatesCountAnEndedOneUntilItIsRenewedAndShowTheNextEnd) {
   const CertificateAuthority authority;
@@ -63,9 +116,7 @@ TEST_F(Gauges, ShowHowManyCallsWereRecentlyEnqueuedAndDeclined) {
   platform_.CompleteCalls("mute", "mute-", 3);
   const Service service(Run());
   ASSERT_TRUE(service.WaitUntilReady());
-  const SteadyTime end = Steady::now() + 20s;
-  while (Metric(service, "postcall_enqueued_recent") != 5 && Steady::now() < end) std::this_thread::yield();
-  EXPECT_EQ(Metric(service, "postcall_enqueued_recent"), 5);
+  EXPECT_TRUE(service.WaitForMetric("postcall_enqueued_recent", 5));
   EXPECT_EQ(Metric(service, "postcall_declined_recent{reason=\"no_url\"}"), 3);
   for (const std::string reason : {"agent_id_too_long", "switched_off", "completed_unseen"}) {
     EXPECT_EQ(Metric(service, "postcall_declined_recent{reason=\"" + reason + "\"}"), 0) << reason;

@@ -221,11 +221,8 @@ TEST_F(Manners, ReportsAnOutageOnce) {
   ASSERT_TRUE(service.WaitUntilReady());
   const std::size_t before = service.log().size();
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
-  const SteadyTime limit = Steady::now() + 20s;
-  const std::string series = R"(postcall_database_errors_total{operation="heartbeat"})";
-  while (service.Metric(series).value_or(0) < 8 && Steady::now() < limit) {
-  }
-  ASSERT_GE(service.Metric(series), 8.0);
+  ASSERT_TRUE(service.WaitForMetric(R"(postcall_database_errors_total{operation="heartbeat"})",
+                                    [](double errors) { return errors >= 8; }));
   EXPECT_EQ(Count(service.log(), "the database is away"), 1) << service.log();
   EXPECT_EQ(LinesThatCount(service.log().substr(before)), 1) << service.log();
   EXPECT_NE(service.Get("/readyz").body.find("connection to server"), std::string::npos)
@@ -239,11 +236,8 @@ TEST_F(Manners, ReportsOncePerReasonThatAChoreFails) {
   Service service(Run());
   ASSERT_TRUE(
       service.WaitForLog("a chore failed and is tried again chore=\"make calls due whose analysis came\""));
-  const SteadyTime limit = Steady::now() + 20s;
-  const std::string series = R"(postcall_database_errors_total{operation="sweep"})";
-  while (service.Metric(series).value_or(0) < 3 && Steady::now() < limit) {
-  }
-  ASSERT_GE(service.Metric(series), 3.0);
+  ASSERT_TRUE(service.WaitForMetric(R"(postcall_database_errors_total{operation="sweep"})",
+                                    [](double errors) { return errors >= 3; }));
   EXPECT_EQ(Count(service.log(), "a chore failed"), 1) << service.log();
 }
 

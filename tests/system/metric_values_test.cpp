@@ -1,70 +1,21 @@
 // The value of each metric, from the real binary, against what the log and the endpoints say, units included.
 // The delays are so long that a factor of 1000 cannot hide.
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <csignal>
-#include <optional>
 #include <thread>
 
 #include "tests/support/certificates.h"
 #include "tests/support/closed_ports.h"
 #include "tests/support/system_names.h"
-#include "tests/system/system_test.h"
+#include "tests/system/metric_values.h"
 
 namespace postcall::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Errors = std::map<std::string, double>;
 
 const std::vector<std::string> kOutcomes = {"delivered",        "rejected",  "timeout",       "dns_error",
                                             "connect_error",    "tls_error", "network_error", "blocked",
                                             "invalid_settings", "skipped",   "not_sent",      "unknown"};
-
-class MetricValues : public SystemTest {
- protected:
-  static double Metric(const Service& service, const std::string& series) {
-    return service.Metric(series).value_or(-1);
-  }
-  static bool WaitForMetric(const Service& service, const std::string& series, double expected) {
-    const SteadyTime end = Steady::now() + 30s;
-    while (Metric(service, series) != expected && Steady::now() < end) std::this_thread::sleep_for(20ms);
-    return Metric(service, series) == expected;
-  }
-  // A sum, a count or another expression over the log.
-  double OfLog(const std::string& expression, const std::string& condition = "true") {
-    return std::stod(platform_.Value("SELECT coalesce((" + expression +
-                                     ")::float8, 0) FROM webhook_deliveries WHERE " + condition));
-  }
-
-  // The metrics of a delivery are complete a moment after its row is.
-  void WaitUntilCounted(const Service& service) {
-    ASSERT_TRUE(platform_.WaitUntilSettled(30s)) << service.log();
-    ASSERT_TRUE(WaitForMetric(service, "postcall_outcomes_unrecorded", 0));
-    ASSERT_TRUE(WaitForMetric(service, "postcall_in_flight", 0));
-    ASSERT_TRUE(WaitForMetric(service, "postcall_claim_batch_size_sum", OfLog("count(*)")));
-  }
-
-  // Each time of the log is a `real`, so the sums agree to a part in ten thousand.
-  void ExpectSum(const Service& service, const std::string& name, const std::string& labels,
-                 const std::string& milliseconds, const std::string& condition = "true") {
-    const std::string braces = labels.empty() ? "" : "{" + labels + "}";
-    EXPECT_EQ(Metric(service, name + "_count" + braces), OfLog("count(" + milliseconds + ")", condition))
-        << name << braces;
-    const double seconds = OfLog("sum(" + milliseconds + "::float8) / 1000", condition);
-    EXPECT_NEAR(Metric(service, name + "_sum" + braces), seconds, 1e-4 * seconds) << name << braces;
-  }
-
-  // A statement of that kind takes 300 ms more, as part of its transaction.
-  void SlowDown(const std::string& statement) {
-    platform_.Query(
-        "CREATE OR REPLACE FUNCTION take_300_ms() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$");
-    platform_.Query("CREATE TRIGGER take_300_ms_" + statement + " AFTER " + statement +
-                    " ON webhook_deliveries EXECUTE FUNCTION take_300_ms()");
-  }
-};
 
 class MetricValuesOfDeliveries : public MetricValues {
  protected:
@@ -100,6 +51,25 @@ class MetricValuesOfDeliveries : public MetricValues {
     platform_.Query("UPDATE webhook_outbox SET due_at = due_at - interval '20 seconds'");
     SlowDown("INSERT");
     SlowDown("UPDATE");
+  }
+
+  // Each time of the log is a `real`, so the sums agree to a part in ten thousand.
+  void ExpectSum(const Service& service, const std::string& name, const std::string& labels,
+                 const std::string& milliseconds, const std::string& condition = "true") {
+    const std::string braces = labels.empty() ? "" : "{" + labels + "}";
+    EXPECT_EQ(Metric(service, name + "_count" + braces), OfLog("count(" + milliseconds + ")", condition))
+        << name << braces;
+    const double seconds = OfLog("sum(" + milliseconds + "::float8) / 1000", condition);
+    EXPECT_NEAR(Metric(service, name + "_sum" + braces), seconds, 1e-4 * seconds) << name << braces;
+  }
+
+  // A statement of that kind takes 300 ms more, as part of its transaction.
+  void SlowDown(const std::string& statement) {
+    platform_.Query(
+        "CREATE OR REPLACE FUNCTION take_300_ms() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$");
+    platform_.Query("CREATE TRIGGER take_300_ms_" + statement + " AFTER " + statement +
+                    " ON webhook_deliveries EXECUTE FUNCTION take_300_ms()");
   }
 
   void Add(const std::string& agent, const std::string& url, int calls) {
@@ -224,165 +194,6 @@ TEST_F(MetricValuesOfDeliveries, AreThoseOfTheLogAndTheEndpoints) {
   for (const std::string kind : {"descriptors", "memory", "network", "ports"}) {
     EXPECT_EQ(Metric(service, "postcall_local_faults_total{kind=\"" + kind + "\"}"), 0) << kind;
   }
-}
-
-TEST_F(MetricValues, OfTheGaugesAreWhatWaitsAndWhatIsInFlight) {
-  endpoint_.Otherwise(Hang());
-  platform_.AddAgent("locked", endpoint_.Url());
-  platform_.CompleteCalls("locked", "locked-", 7);
-  platform_.CompleteCalls("locked", "lost-", 3);
-  platform_.Query("DELETE FROM webhook_outbox WHERE call_id LIKE 'lost-%'");
-  platform_.Query(
-      "UPDATE webhook_outbox SET due_at = now() - interval '100 seconds' WHERE call_id = 'locked-4'");
-  pqxx::connection other(database_url_);
-  std::optional<pqxx::work> holder(other);
-  holder->exec("SELECT FROM webhook_outbox FOR UPDATE");
-  const SteadyTime start = Steady::now();
-  const Service service(Run({"--max-in-flight", "50", "--slow-share", "1"}));
-  ASSERT_TRUE(WaitForMetric(service, "postcall_outbox_depth", 7));
-  const double elapsed = Seconds(Steady::now() - start);
-  EXPECT_GE(Metric(service, "postcall_outbox_oldest_age_seconds"), 100);
-  EXPECT_LE(Metric(service, "postcall_outbox_oldest_age_seconds"), 101 + elapsed);
-  EXPECT_TRUE(WaitForMetric(service, "postcall_unaccounted", 3));
-  EXPECT_TRUE(WaitForMetric(service, "postcall_enqueued_recent", 10));
-  EXPECT_EQ(Metric(service, "postcall_partitions_ahead_days"), 7);
-  EXPECT_EQ(Metric(service, "postcall_database_connected"), 1);
-  EXPECT_EQ(Metric(service, "postcall_in_flight_limit"), 50);
-  EXPECT_EQ(Metric(service, "postcall_in_flight"), 0);
-
-  // After a second in flight an agent is slow. Those of another that have just started are not.
-  platform_.AddAgent("slow", endpoint_.Url());
-  platform_.CompleteCalls("slow", "slow-", 3);
-  ASSERT_TRUE(WaitForMetric(service, "postcall_slow_in_flight", 3));
-  EXPECT_EQ(Metric(service, "postcall_in_flight"), 3);
-  const auto in_one_scrape = [&](const std::vector<std::string>& samples) {
-    const std::string metrics = service.Get("/metrics").body;
-    return std::ranges::all_of(samples, [&](const std::string& sample) {
-      return metrics.find("\n" + sample + "\n") != std::string::npos;
-    });
-  };
-  bool apart = false;
-  for (int slow = 3; slow <= 9 && !apart; slow += 2) {  // again on a machine that was stalled for a second
-    const std::string agent = "new-" + std::to_string(slow);
-    platform_.AddAgent(agent, endpoint_.Url());
-    platform_.CompleteCalls(agent, agent + "-", 2);
-    while (!apart && Metric(service, "postcall_slow_in_flight") == slow) {
-      apart = in_one_scrape({"postcall_in_flight " + std::to_string(slow + 2),
-                             "postcall_slow_in_flight " + std::to_string(slow)});
-    }
-  }
-  EXPECT_TRUE(apart);
-
-  holder.reset();
-  EXPECT_TRUE(WaitForMetric(service, "postcall_outbox_depth", 0)) << "it is sampled again";
-  EXPECT_TRUE(WaitForMetric(service, "postcall_outbox_oldest_age_seconds", 0));
-}
-
-class MetricValuesOfDatabaseErrors : public MetricValues {
- protected:
-  MetricValuesOfDatabaseErrors() {
-    platform_.AddAgent("agent", endpoint_.Url());
-    platform_.Query("CREATE SEQUENCE tries");  // it counts what is rolled back, too
-    platform_.Query(R"(CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                         IF nextval('tries') <= TG_ARGV[0]::int THEN
-                           RAISE EXCEPTION 'made by the test' USING ERRCODE = 'serialization_failure';
-                         END IF;
-                         RETURN coalesce(NEW, OLD);
-                       END $$)");
-  }
-
-  // The first `count` statements of that kind fail, such as "UPDATE ON webhook_deliveries".
-  void FailFirst(int count, const std::string& statement) {
-    Platform(database_url_)
-        .Query("CREATE TRIGGER fail_first BEFORE " + statement +
-               " FOR EACH ROW EXECUTE FUNCTION fail_first(" + std::to_string(count) + ")");
-  }
-
-  // Waits until the failures have happened. All other operations have none.
-  static void ExpectErrors(const Service& service, const Errors& expected) {
-    for (const std::string operation :
-         {"claim", "record", "requeue", "confirm", "resolve", "heartbeat", "sweep", "partitions", "sample"}) {
-      const auto found = expected.find(operation);
-      const double count = found == expected.end() ? 0 : found->second;
-      EXPECT_EQ(Metric(service, "postcall_database_errors_total{operation=\"" + operation + "\"}"), count)
-          << operation;
-    }
-  }
-
-  const std::string kClaim = "INSERT INTO webhook_deliveries";
-};
-
-TEST_F(MetricValuesOfDatabaseErrors, CountEachClaimThatFailed) {
-  FailFirst(2, "DELETE ON webhook_outbox");
-  platform_.CompleteCalls("agent", "call-", 1);
-  const Service service(Run());
-  ASSERT_NO_FATAL_FAILURE(WaitUntilCounted(service));
-  ExpectErrors(service, {{"claim", 2}});
-}
-
-TEST_F(MetricValuesOfDatabaseErrors, CountEachRecordThatFailed) {
-  FailFirst(3, "UPDATE ON webhook_deliveries");
-  platform_.CompleteCalls("agent", "call-", 1);
-  const Service service(Run());
-  ASSERT_NO_FATAL_FAILURE(WaitUntilCounted(service));
-  ExpectErrors(service, {{"record", 3}});
-  EXPECT_EQ(Metric(service, "postcall_record_batch_size_sum"), 1) << "what failed is no batch";
-}
-
-TEST_F(MetricValuesOfDatabaseErrors, CountEachRequeueThatFailed) {
-  FailFirst(2, "DELETE ON webhook_deliveries");
-  const Service service(Run());
-  ASSERT_TRUE(service.WaitUntilReady());
-  platform_.CompleteCalls("agent", "before-", 1);
-  // The connections for outcomes and for housekeeping are there.
-  ASSERT_NO_FATAL_FAILURE(WaitUntilCounted(service));
-  ASSERT_TRUE(WaitForMetric(service, "postcall_partitions_ahead_days", 7));
-  endpoint_.CloseConnections();
-  service.Limit(RLIMIT_NOFILE, 3);  // no other descriptor is to be had
-  platform_.CompleteCalls("agent", "call-", 1);
-  ASSERT_TRUE(service.WaitForLog("requeueing a delivery")) << service.log();
-  ASSERT_TRUE(platform_.WaitForValue("SELECT last_value >= 3 FROM tries", "t"));
-  service.Limit(RLIMIT_NOFILE, 1024);
-  ASSERT_TRUE(platform_.WaitUntilSettled());
-  ExpectErrors(service, {{"requeue", 2}});
-}
-
-TEST_F(MetricValuesOfDatabaseErrors, CountEachHeartbeatThatFailed) {
-  const Service service(Run());
-  ASSERT_TRUE(service.WaitUntilReady());
-  FailFirst(2, "UPDATE ON webhook_dispatchers");
-  ASSERT_TRUE(platform_.WaitForValue("SELECT last_value >= 3 FROM tries", "t"));
-  ExpectErrors(service, {{"heartbeat", 2}});
-}
-
-TEST_F(MetricValuesOfDatabaseErrors, CountEachConfirmationThatFailed) {
-  TcpProxy proxy(SharedPostgres().port());
-  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
-  ASSERT_TRUE(service.WaitUntilReady());
-  proxy.FailNextCommit(CommitFault::kPass, kClaim, [&] {
-    service.Freeze();
-    FailFirst(1, "UPDATE ON webhook_dispatchers");
-  });
-  platform_.CompleteCalls("agent", "call-", 1);
-  ASSERT_TRUE(proxy.WaitForFaults(1));
-  std::this_thread::sleep_for(1500ms);  // for longer than a claim vouches for its rows
-  service.Signal(SIGCONT);
-  ASSERT_TRUE(platform_.WaitUntilSettled());
-  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
-  ExpectErrors(service, {{"confirm", 1}});
-}
-
-TEST_F(MetricValuesOfDatabaseErrors, CountAClaimInDoubtAndEachTryToResolveItThatFailed) {
-  TcpProxy proxy(SharedPostgres().port());
-  const Service service(Run({"--database-url", Through(proxy, database_url_)}));
-  ASSERT_TRUE(service.WaitUntilReady());
-  proxy.FailNextCommit(CommitFault::kCutBeforeAnswer, kClaim,
-                       [&] { FailFirst(2, "UPDATE ON webhook_dispatchers"); });
-  platform_.CompleteCalls("agent", "call-", 1);
-  ASSERT_TRUE(proxy.WaitForFaults(1));
-  ASSERT_TRUE(platform_.WaitUntilSettled());
-  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));
-  ExpectErrors(service, {{"claim", 1}, {"resolve", 2}});
 }
 
 TEST_F(MetricValues, OfTheLoopLagAreHowLateTheTimersOfTheNetworkThreadsFire) {
