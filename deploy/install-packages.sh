@@ -20,6 +20,7 @@ packages_database=(postgresql postgresql-client)
 packages_tests=(
   ccache nginx-light openssl curl nodejs npm pgbouncer python3 python3-yaml systemd iproute2
   clang libclang-rt-dev # tests/fuzz
+  locales               # a server whose messages are German
 )
 # Programs that only .ci/run starts.
 packages_checks=(git clang-format clang-tidy shellcheck)

@@ -5,11 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "tests/support/hostile_endpoint.h"
+#include "tests/support/must_run.h"
 #include "tests/support/oracle.h"
 #include "tests/support/platform.h"
 #include "tests/support/private_postgres.h"
@@ -21,11 +21,6 @@ namespace postcall::test {
 
 class SystemTest : public ::testing::Test {
  protected:
-  // In CI a test that lacks root or a network of its own fails instead of being skipped. Otherwise a runner
-  // without these rights would be green; with a sanitizer the test may be skipped, because the sanitizer may
-  // be the reason.
-  static bool MustRun() { return std::getenv("CI") != nullptr && !kSanitized; }
-
   // `more` come after the options that every test needs, and so override them.
   ServiceOptions Run(const std::vector<std::string>& more = {}) const {
     ServiceOptions options;

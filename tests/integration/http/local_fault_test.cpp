@@ -15,10 +15,13 @@
 #include "common/handle.h"
 #include "tests/integration/http/poster.h"
 #include "tests/support/hostile_endpoint.h"
+#include "tests/support/must_run.h"
 #include "tests/support/name_server.h"
 
 namespace postcall::test {
 namespace {
+
+constexpr const char* kNeedsNamespace = "needs the right to make a network namespace";
 
 // Uses up every descriptor that the process may still open.
 class NoDescriptors {
@@ -125,7 +128,10 @@ TEST(LocalFault, WithoutALocalPortNothingIsSent) {
     // There are free ports towards another endpoint.
     EXPECT_EQ(poster.Send(other.Url()).result.outcome, Outcome::kDelivered);
   });
-  if (!permitted) GTEST_SKIP() << "needs the right to make a network namespace";
+  if (!permitted) {
+    if (MustRun()) FAIL() << kNeedsNamespace;
+    GTEST_SKIP() << kNeedsNamespace;
+  }
 }
 
 TEST(LocalFault, DoesNotIncludeThatIpv6IsSwitchedOff) {
@@ -136,7 +142,10 @@ TEST(LocalFault, DoesNotIncludeThatIpv6IsSwitchedOff) {
     EXPECT_EQ(post.fault, std::nullopt);
     EXPECT_EQ(post.result.outcome, Outcome::kConnectError);
   });
-  if (!permitted) GTEST_SKIP() << "needs the right to make a network namespace";
+  if (!permitted) {
+    if (MustRun()) FAIL() << kNeedsNamespace;
+    GTEST_SKIP() << kNeedsNamespace;
+  }
 }
 
 }  // namespace
