@@ -132,7 +132,7 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
   EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
   proxy.ReleaseHeld();
-  while (Log("in_flight") < 2) std::this_thread::yield();
+  ASSERT_TRUE(WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'", "2"));
   for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << "it moved";
   EXPECT_EQ(Log("in_flight"), 2);
 }
@@ -147,10 +147,10 @@ TEST_F(Watching, DoesNotReachWhatIsClaimedAfterTheDeclaration) {
       "UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE outcome = 'in_flight'");
   AddCalls("a", 1, "racing");
   std::thread claimer([this] { EXPECT_THAT(dispatcher_.ClaimAll(session_).to_send, SizeIs(1)); });
-  while (Value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-               "AND application_name = 'store_test'") == "0") {
-    std::this_thread::yield();
-  }
+  EXPECT_TRUE(
+      WaitForValue("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                   "AND application_name = 'store_test'",
+                   "t"));
   declaration.commit();
   claimer.join();
   EXPECT_EQ(Log("unknown"), 2);

@@ -1,4 +1,4 @@
-// What the judge is shown of calls and agents.
+// What a claim reads of calls and agents.
 #include "dispatcher/store/claim.h"
 #include "schema/agent_settings.h"
 #include "tests/integration/store/claim_sources.h"
@@ -10,7 +10,7 @@ using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 // What ParseAgentSettings says, in a word or a sentence.
-std::string Judged(std::string_view settings) {
+std::string Parsed(std::string_view settings) {
   const AgentSettings parsed = ParseAgentSettings(settings);
   if (std::holds_alternative<NoTarget>(parsed)) return "nothing to send";
   if (const auto* invalid = std::get_if<InvalidTarget>(&parsed))
@@ -76,8 +76,8 @@ TEST_F(ClaimSources, AreOfTheSettingsOnlyWhatIsUsed) {
   EXPECT_EQ(Log("in_flight"), 1);
 }
 
-// The text for the judge, by ParseAgentSettings: what it says is as if it had seen the whole document.
-TEST_F(ClaimSources, LetSettingsOfEveryShapeBeJudgedAsTheWholeDocument) {
+// ParseAgentSettings says of the text that a claim reads what it says of the whole document.
+TEST_F(ClaimSources, LetSettingsOfEveryShapeBeParsedAsTheWholeDocument) {
   std::vector<std::string> documents = {
       "5", "true", "null", R"("webhooks")", "[]", R"(["webhooks", {"postCall": "https://h"}])", "{}"};
   for (const char* webhooks : {"null", "5", "true", R"("postCall")", R"(["postCall"])", "{}",
@@ -105,7 +105,7 @@ TEST_F(ClaimSources, LetSettingsOfEveryShapeBeJudgedAsTheWholeDocument) {
   ClaimWith(Limits(many, many), [&](const Candidate& candidate) -> Verdict {
     ++shown;
     const std::string& document = documents.at(std::stoul(std::string(candidate.call_id)));
-    EXPECT_EQ(Judged(candidate.settings->json), Judged(document)) << document;
+    EXPECT_EQ(Parsed(candidate.settings->json), Parsed(document)) << document;
     return Leave{};
   });
   EXPECT_EQ(shown, documents.size());
@@ -153,8 +153,8 @@ TEST_F(ClaimSources, AreNotFilledWithTheDigitsOfNumbers) {
   ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
     ++shown;
     EXPECT_LT(candidate.settings->json.size(), 100u) << candidate.agent_id;
-    EXPECT_NE(Judged(candidate.settings->json).find(" is not a string: "), std::string::npos)
-        << Judged(candidate.settings->json);
+    EXPECT_NE(Parsed(candidate.settings->json).find(" is not a string: "), std::string::npos)
+        << Parsed(candidate.settings->json);
     return Leave{};
   });
   EXPECT_EQ(shown, 3);
@@ -169,7 +169,7 @@ TEST_F(ClaimSources, AreTheLargestSettingsThatCanBeUsed) {
   AddCalls("agent", 1, "a");
   ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
     const AgentSettings parsed = ParseAgentSettings(candidate.settings->json);
-    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Judged(candidate.settings->json);
+    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Parsed(candidate.settings->json);
     return Send{""};
   });
   Query(
@@ -179,7 +179,7 @@ TEST_F(ClaimSources, AreTheLargestSettingsThatCanBeUsed) {
   AddCalls("agent", 1, "b");
   ClaimWith(Limits(1, 1), [](const Candidate& candidate) -> Verdict {
     const AgentSettings parsed = ParseAgentSettings(candidate.settings->json);
-    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Judged(candidate.settings->json);
+    EXPECT_TRUE(std::holds_alternative<Target>(parsed)) << Parsed(candidate.settings->json);
     EXPECT_LE(candidate.settings->bytes, kMaxAgentSettingsBytes);
     return Send{""};
   });

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "dispatcher/store/set_aside.h"
@@ -26,6 +27,15 @@ std::string StoreTest::Value(const std::string& sql) {
   const pqxx::result result = Query(sql);
   if (result.empty() || result[0][0].is_null()) return "NULL";
   return result[0][0].c_str();
+}
+
+bool StoreTest::WaitForValue(const std::string& sql, const std::string& expected) {
+  const SteadyTime deadline = Steady::now() + std::chrono::seconds(20);
+  while (Value(sql) != expected) {
+    if (Steady::now() >= deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 void StoreTest::AddAgent(const std::string& agent, const std::string& settings) {
@@ -104,7 +114,7 @@ std::variant<Made, InDoubt> NotRead(postgres::Session& session, const Claimer& c
 }  // namespace
 
 std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const ClaimLimits& limits,
-                                           const Judge& judge) {
+                                           const Intake& intake) {
   const Claimer claimer = NextClaimer();
   auto picked = OpenClaim::Pick(session, claimer, limits);
   if (std::holds_alternative<Nothing>(picked)) {
@@ -118,7 +128,7 @@ std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const Cla
 
   std::vector<PickedRow> admitted;
   for (PickedRow& row : claim.TakeRows()) {
-    auto verdict = judge.admit(CandidateOf(row, claim));
+    auto verdict = intake.admit(CandidateOf(row, claim));
     if (auto* finish = std::get_if<Finish>(&verdict)) {
       claim.Finish(std::move(row), finish->outcome, finish->url, finish->error);
     } else if (std::holds_alternative<Read>(verdict)) {
@@ -136,7 +146,7 @@ std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const Cla
   std::vector<ToSend> to_send;
   Made made;
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    auto verdict = judge.decide(CandidateOf(admitted[i], claim, calls[i]));
+    auto verdict = intake.decide(CandidateOf(admitted[i], claim, calls[i]));
     if (auto* finish = std::get_if<Finish>(&verdict)) {
       claim.Finish(admitted[i], finish->outcome, finish->url, finish->error);
     } else if (auto* send = std::get_if<Send>(&verdict)) {
@@ -176,7 +186,7 @@ InDoubt Starter::DoubtOf(const Made& made, std::string transaction_id) const {
   return doubt;
 }
 
-Judge JudgeBy(Decide decide) {
+Intake IntakeBy(Decide decide) {
   return {.admit = [](const Candidate&) { return Read{}; }, .decide = std::move(decide)};
 }
 

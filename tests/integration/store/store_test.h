@@ -32,6 +32,8 @@ class StoreTest : public ::testing::Test {
   // The platform's side.
   pqxx::result Query(const std::string& sql);
   std::string Value(const std::string& sql);  // the first column of the first row
+  // Waits until the statement's first value is `expected`; false when that takes longer than 20 s.
+  bool WaitForValue(const std::string& sql, const std::string& expected);
   void AddAgent(const std::string& agent, const std::string& settings = kSettings);
   // Completes `prefix`1 … `prefix``count`, each in the outbox then.
   void AddCalls(const std::string& agent, int count, const std::string& prefix);
@@ -72,14 +74,19 @@ struct Finish {
 using Verdict = std::variant<Leave, Send, Finish>;
 using Decide = std::function<Verdict(const Candidate&)>;
 
-// What a test decides about each row: before its call is read, and after.
-struct Judge {
+// What a test decides about each row, in place of the dispatcher's intake: before its call is read, and
+// after.
+struct Intake {
   std::function<std::variant<Leave, Read, Finish>(const Candidate&)> admit;
   Decide decide;
 };
 
 // Admits every row.
-Judge JudgeBy(Decide decide);
+Intake IntakeBy(Decide decide);
+
+// The names that claim_test.cpp has for them.
+using Judge = Intake;
+inline Intake JudgeBy(Decide decide) { return IntakeBy(std::move(decide)); }
 
 // What a claim came to, whatever it was.
 struct Made {
@@ -107,10 +114,10 @@ class Starter {
 
   // Sets a row aside that a claim of `only_agents` cannot read.
   std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
-                                    const Judge& judge);
+                                    const Intake& intake);
   std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
                                     const Decide& decide) {
-    return Claim(session, limits, JudgeBy(decide));
+    return Claim(session, limits, IntakeBy(decide));
   }
   // Claims up to `rows` and decides to send each; fails the test when the claim is in doubt.
   Made ClaimAll(postgres::Session& session, int rows = 100);
