@@ -170,7 +170,7 @@ TEST_F(Claim, NeverWaitsForRowsThatAnotherHasLocked) {
   EXPECT_THAT(seen_.calls, ElementsAre("a2", "a3"));
 }
 
-TEST_F(Claim, LeavesInTheOutboxWhatTheJudgeLeaves) {
+TEST_F(Claim, LeavesInTheOutboxWhatTheIntakeLeaves) {
   AddAgent("a");
   AddCalls("a", 3, "a");
   const Made claimed = ClaimWith(Limits(10, 10), [](const Candidate& candidate) -> Verdict {
@@ -191,15 +191,15 @@ TEST_F(Claim, ReadsNoCallThatIsNotAdmitted) {
   Query(
       "CREATE VIEW webhook_source AS SELECT * FROM whole_source "
       "WHERE 1 / (SELECT count(*) - (call_id = 'a2')::int FROM agents) > 0");
-  Judge judge = JudgeBy(seen_.SendAll());
-  judge.admit = [](const Candidate& candidate) -> std::variant<Leave, Read, Finish> {
+  Intake intake = IntakeBy(seen_.SendAll());
+  intake.admit = [](const Candidate& candidate) -> std::variant<Leave, Read, Finish> {
     EXPECT_EQ(candidate.call, nullptr);
     EXPECT_NE(candidate.settings, nullptr);
     if (candidate.call_id == "a2") return Leave{};
     if (candidate.call_id == "a3") return Finish{Outcome::kInvalidSettings, "", "no"};
     return Read{};
   };
-  const auto claimed = std::get<Made>(dispatcher_.Claim(session_, Limits(10, 10), judge));
+  const auto claimed = std::get<Made>(dispatcher_.Claim(session_, Limits(10, 10), intake));
   EXPECT_THAT(seen_.calls, ElementsAre("a1", "a4"));
   EXPECT_THAT(claimed.to_send, SizeIs(2));
   EXPECT_THAT(claimed.finished, SizeIs(1));
@@ -213,9 +213,9 @@ TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
     AddAgent(agent);
     AddCalls(agent, 4, agent);
   }
-  Judge judge = JudgeBy(seen_.SendAll());
+  Intake intake = IntakeBy(seen_.SendAll());
   int slots = 0;
-  judge.admit = [&](const Candidate&) -> std::variant<Leave, Read, Finish> {
+  intake.admit = [&](const Candidate&) -> std::variant<Leave, Read, Finish> {
     if (slots == 0) return Leave{};
     --slots;
     return Read{};
@@ -223,10 +223,10 @@ TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
   AgentId after;
   for (int claims = 0; claims < 4; ++claims) {
     slots = 2;
-    after = std::get<Made>(dispatcher_.Claim(session_, Limits(4, 1, after), judge)).last_agent;
+    after = std::get<Made>(dispatcher_.Claim(session_, Limits(4, 1, after), intake)).last_agent;
   }
   EXPECT_THAT(seen_.agents, ElementsAre("a", "b", "c", "d", "a", "b", "c", "d"));
-  EXPECT_EQ(std::get<Made>(dispatcher_.Claim(session_, Limits(2, 1, AgentId("a")), judge)).last_agent,
+  EXPECT_EQ(std::get<Made>(dispatcher_.Claim(session_, Limits(2, 1, AgentId("a")), intake)).last_agent,
             AgentId("c"))
       << "none of b and c was admitted: d and a have their turn";
 }
@@ -311,7 +311,7 @@ TEST_F(Claim, WritesTheRowOfASend) {
   EXPECT_EQ(Value("SELECT count(DISTINCT claimed_at) FROM webhook_deliveries"), "1");
 }
 
-TEST_F(Claim, EndsAtOnceWhatTheJudgeFinishes) {
+TEST_F(Claim, EndsAtOnceWhatTheIntakeFinishes) {
   AddAgent("a");
   AddCalls("a", 1, "a");
   const Made claimed = ClaimWith(Limits(10, 10), [](const Candidate&) -> Verdict {

@@ -84,10 +84,6 @@ struct Intake {
 // Admits every row.
 Intake IntakeBy(Decide decide);
 
-// The names that claim_test.cpp has for them.
-using Judge = Intake;
-inline Intake JudgeBy(Decide decide) { return IntakeBy(std::move(decide)); }
-
 // What a claim came to, whatever it was.
 struct Made {
   ClaimId claim_id;
