@@ -1,3 +1,4 @@
+// Which rows a claim takes, and in which order.
 #include "dispatcher/store/claim.h"
 
 #include <set>
@@ -8,11 +9,9 @@
 namespace postcall::store {
 namespace {
 
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 
 class Claim : public StoreTest {
  protected:
@@ -231,32 +230,6 @@ TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
       << "none of b and c was admitted: d and a have their turn";
 }
 
-TEST_F(Claim, LeavesEverythingWhenItEndsWithoutItsCommit) {
-  AddAgent("a");
-  AddCalls("a", 3, "a");
-  {
-    auto claim = std::get<OpenClaim>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), Limits(10, 10)));
-    std::vector<PickedRow> rows = claim.TakeRows();
-    ASSERT_THAT(rows, SizeIs(3));
-    claim.Finish(std::move(rows[0]), Outcome::kSkipped, "", "removed");
-    const std::vector<ToSend> rest = {{&rows[1], ""}, {&rows[2], ""}};
-    EXPECT_THAT(std::get<OpenClaim::Calls>(claim.Read(rest)), SizeIs(2));
-  }
-  EXPECT_EQ(Outbox(), 3);
-  EXPECT_EQ(Value("SELECT count(*) FROM webhook_deliveries"), "0");
-  EXPECT_THAT(ClaimWith(Limits(10, 10), seen_.SendAll()).to_send, SizeIs(3));
-  EXPECT_EQ(session_.connection_number(), 1u);
-}
-
-TEST_F(Claim, LeavesEverythingWhenTheDatabaseRefusesARow) {
-  AddAgent("a");
-  AddCalls("a", 3, "a");
-  Query("ALTER TABLE webhook_deliveries ADD CONSTRAINT no_more CHECK (call_id <> 'a3') NOT VALID");
-  EXPECT_THROW(ClaimWith(Limits(10, 10), seen_.SendAll()), postgres::Refused);
-  EXPECT_EQ(Outbox(), 3);
-  EXPECT_THAT(ClaimWith(Limits(2, 2), seen_.SendAll()).to_send, SizeIs(2));
-}
-
 TEST_F(Claim, SaysThatThereIsNothing) {
   const auto pick = [&](const ClaimLimits& limits) {
     return std::holds_alternative<Nothing>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), limits));
@@ -266,78 +239,6 @@ TEST_F(Claim, SaysThatThereIsNothing) {
   AddCalls("a", 1, "a");
   EXPECT_TRUE(pick(Limits(0, 10)));
   EXPECT_FALSE(pick(Limits(10, 10)));
-}
-
-TEST_F(Claim, WritesTheRowOfASend) {
-  AddAgent("a");
-  AddCalls("a", 2, "a");
-  Query(
-      "UPDATE webhook_outbox SET cause = 'resend', due_at = '2024-02-29 23:59:59.999999+00' WHERE call_id = "
-      "'a1'");
-  const std::string id = Value("SELECT id FROM webhook_outbox WHERE call_id = 'a1'");
-  const std::string enqueued_at = Value("SELECT enqueued_at FROM webhook_outbox WHERE call_id = 'a1'");
-  const SteadyTime before = Steady::now();
-  DatabaseTime seen_due;
-  const Made claimed = ClaimWith(Limits(10, 10), [&](const Candidate& candidate) -> Verdict {
-    if (candidate.call_id == "a1") {
-      seen_due = candidate.due_at;
-      EXPECT_EQ(candidate.cause, Cause::kResend);
-      EXPECT_EQ(candidate.id.get(), std::stoll(id));
-      EXPECT_EQ(candidate.requeues, 0);
-    }
-    return Send{"https://example.com/a?b=…"};
-  });
-  using std::chrono::sys_days;
-  EXPECT_EQ(seen_due, sys_days(std::chrono::year(2024) / 2 / 29) + std::chrono::hours(24) -
-                          std::chrono::microseconds(1));
-  EXPECT_GE(claimed.owned_since, before);
-  EXPECT_GE(claimed.anchor.steady, claimed.owned_since);
-
-  const pqxx::row row = Query(
-      "SELECT *, (extract(epoch FROM claimed_at) * 1000000)::bigint AS claimed_us "
-      "FROM webhook_deliveries WHERE call_id = 'a1'")[0];
-  EXPECT_EQ(row["id"].c_str(), id);
-  EXPECT_STREQ(row["agent_id"].c_str(), "a");
-  EXPECT_STREQ(row["cause"].c_str(), "resend");
-  EXPECT_STREQ(row["url"].c_str(), "https://example.com/a?b=…");
-  EXPECT_STREQ(row["outcome"].c_str(), "in_flight");
-  EXPECT_EQ(row["enqueued_at"].c_str(), enqueued_at);
-  EXPECT_EQ(row["claimed_us"].as<std::int64_t>(), claimed.anchor.at.time_since_epoch().count());
-  EXPECT_STREQ(row["dispatcher"].c_str(), "test");
-  EXPECT_EQ(row["claim_id"].c_str(), claimed.claim_id.get().ToString());
-  for (const char* empty : {"reached", "error", "finished_at", "http_status", "response_body"}) {
-    EXPECT_TRUE(row[empty].is_null()) << empty;
-  }
-  EXPECT_EQ(Value("SELECT count(DISTINCT claimed_at) FROM webhook_deliveries"), "1");
-}
-
-TEST_F(Claim, EndsAtOnceWhatTheIntakeFinishes) {
-  AddAgent("a");
-  AddCalls("a", 1, "a");
-  const Made claimed = ClaimWith(Limits(10, 10), [](const Candidate&) -> Verdict {
-    return Finish{Outcome::kInvalidSettings, "ftp://example.com",
-                  "no \"URL\" \\ \n\t é \xff" + std::string(1, '\0')};
-  });
-  EXPECT_THAT(claimed.to_send, IsEmpty());
-  EXPECT_THAT(claimed.finished, SizeIs(1));
-  const pqxx::row row = Query("SELECT *, finished_at = claimed_at AS at_once FROM webhook_deliveries")[0];
-  EXPECT_STREQ(row["outcome"].c_str(), "invalid_settings");
-  EXPECT_STREQ(row["reached"].c_str(), "nothing");
-  EXPECT_STREQ(row["url"].c_str(), "ftp://example.com");
-  EXPECT_STREQ(row["error"].c_str(), "no \"URL\" \\ \n\t é \xEF\xBF\xBD\xEF\xBF\xBD");
-  EXPECT_TRUE(row["at_once"].as<bool>());
-  EXPECT_EQ(Outbox(), 0);
-}
-
-TEST_F(Claim, ProvesThatTheDispatcherLives) {
-  AddAgent("a");
-  AddCalls("a", 2, "a");
-  dispatcher_.ClaimAll(session_, 1);
-  EXPECT_EQ(Value("SELECT instance FROM webhook_dispatchers WHERE id = '" +
-                  dispatcher_.id().get().ToString() + "'"),
-            "test");
-  dispatcher_.ClaimAll(session_, 1);
-  EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "1");
 }
 
 // Vacuumed while it was empty, the outbox seems empty to the planner, however much it holds by now.
@@ -363,8 +264,7 @@ TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
   EXPECT_EQ(Outbox(), kCalls - 500);
 }
 
-// A database may have been set up for speed; a claim that a crash forgets would be sent twice.
-// Each of another agent, so that there is nothing to step over them by.
+// Each waits for another agent, so no step leads over several of them.
 TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
   const auto quickest = [&] {
     auto least = Steady::duration::max();
@@ -385,19 +285,6 @@ TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
       "   FROM generate_series(1, 50000) AS n");
   EXPECT_LT(quickest(), 10 * without);
   EXPECT_EQ(seen_.calls.size(), 0u);
-}
-
-TEST_F(Claim, IsDurableWhateverTheDatabasesSetting) {
-  Query("ALTER DATABASE " + std::string(platform_.dbname()) + " SET synchronous_commit = off");
-  AddAgent("a", R"({"webhooks": {"postCall": "https://example.com"}})");
-  AddCalls("a", 1, "a");
-  Query(R"sql(
-      CREATE TABLE seen (setting text);
-      CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
-      CREATE TRIGGER look AFTER DELETE ON webhook_outbox FOR EACH ROW EXECUTE FUNCTION look())sql");
-  dispatcher_.ClaimAll(session_);
-  EXPECT_EQ(Value("SELECT setting FROM seen"), "on");
 }
 
 }  // namespace
