@@ -1,6 +1,5 @@
 #include "dispatcher/dispatch/slow_readers.h"
 
-
 namespace postcall::dispatch {
 
 void SlowReaders::NoteTrouble(const AgentId& agent, bool proven, SteadyTime now) {
