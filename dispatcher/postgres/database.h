@@ -63,8 +63,8 @@ class Session {
   // True when there is a connection that was not lost at its last use.
   bool connected() const;
 
-  // True when there is no connection, or when the server has sent something since the last use; mostly this
-  // is the end of the connection. Only looks at the socket, and sends nothing to the server.
+  // True when there is no connection, or when the server has sent something since the last use; usually this
+  // is the end of the connection. It only looks at the socket, and sends nothing to the server.
   bool MayBeLost() const;
 
   // Closes the connection, so that the server can admit another session instead.

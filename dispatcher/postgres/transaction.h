@@ -76,7 +76,8 @@ class Transaction {
   // continues. Returns the refusal. Throws Unavailable; the transaction is over then.
   std::optional<Refused> Attempt(const std::string& statements);
 
-  // From now on no statement of this transaction may take longer than `limit`. This costs a round trip.
+  // From now on no statement of this transaction may take longer than `limit`. It also sets lock_timeout as
+  // it was at the beginning, in case a statement has changed it. This costs a round trip.
   void LimitStatements(std::chrono::milliseconds limit);
 
   // The last call. False when it is committed here, but the server gave up its wait for a synchronous

@@ -26,8 +26,7 @@ constexpr const char* kState = R"sql(
 
 const char* const kFaultOfUnreleased =
     "the dispatcher's tables in this database are of a version before the first release, which cannot be "
-    "upgraded: use "
-    "a new database";
+    "upgraded: use a new database";
 
 const char* const kFaultOfSourceViews = R"sql(
     WITH need (view, col, type) AS (VALUES

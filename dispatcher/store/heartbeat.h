@@ -11,14 +11,14 @@
 namespace postcall::store {
 
 struct Heartbeat {
-  DatabaseTime at;  // the database's clock of the moment
+  DatabaseTime at;  // by the database's clock
   std::string transaction_id;
-  bool registered;  // the dispatcher was not registered, or not any more
+  bool registered;  // by this call: it was not registered before, or not any more
 };
 
-// Moves the dispatcher's heartbeat, or registers the dispatcher. Another that is about to declare it dead
-// waits for the end of this transaction, and then finds that the heartbeat moved. One that declared it dead
-// before has made all of its rows in flight `unknown`; the rows that this transaction writes are not among
+// Moves the dispatcher's heartbeat, or registers the dispatcher. An observer that is about to declare it dead
+// waits for the end of this transaction, and then sees that the heartbeat moved. An observer that declared it
+// dead before has made its rows in flight `unknown`; the rows that this transaction writes are not among
 // them.
 Heartbeat MoveHeartbeat(postgres::Transaction& transaction, const DispatcherId& dispatcher,
                         const std::string& instance);

@@ -19,7 +19,8 @@ constexpr const char* kOthers = R"sql(
      WHERE id <> $1::uuid
 )sql";
 
-// Only if its heartbeat still has not moved. If another transaction is moving it now, the dispatcher lives.
+// Deletes the registration only if the heartbeat still has not moved. If another transaction is moving it
+// now, the dispatcher lives.
 constexpr const char* kDeclareDead = R"sql(
     DELETE FROM webhook_dispatchers
      WHERE id IN (SELECT id
@@ -163,7 +164,7 @@ std::vector<DeadDispatcher> Observer::Look(postgres::Session& session) {
   }
 
   for (const Suspect& suspect : suspects) {
-    // One transaction: if the registration is deleted, its rows are unknown, for every reader.
+    // In one transaction: for every reader, a dispatcher without a registration has no row in flight.
     postgres::Transaction transaction(session, kLookUps);
     const pqxx::result deleted =
         transaction.Exec(kDeclareDead, suspect.dispatcher.get().ToString(), suspect.sight.heartbeats,

@@ -42,20 +42,20 @@ struct DeadDispatcher {
 class Observer {
  public:
   static constexpr Steady::duration kDeadAfter = std::chrono::seconds(30);
-  // Looks that are further apart do not count as one watch.
+  // After a longer pause between two looks, the observer begins again.
   static constexpr Steady::duration kLookAtLeastEvery = std::chrono::seconds(15);
 
   using Clock = std::function<SteadyTime()>;
   explicit Observer(const DispatcherId& self, Clock clock = Steady::now);
 
-  // One look; about every 5 s. Returns those that it declared dead.
+  // To be called about every 5 s. Returns the dispatchers that it declared dead.
   std::vector<DeadDispatcher> Look(postgres::Session& session);
 
  private:
   struct Sight {
     std::int64_t heartbeats;
     DatabaseTime heartbeat_at;
-    SteadyTime since;  // not moved since at least here
+    SteadyTime since;  // it has not moved since then, or for longer
   };
 
   DispatcherId self_;

@@ -18,23 +18,23 @@ namespace {
 using migrations::Kind;
 using migrations::Migration;
 
-// How long one statement may take. The lock is waited for that long, too.
+// How long one statement may take, and so how long another migration is waited for.
 constexpr std::chrono::minutes kLimit{10};
 
-// The order matters: the lock may be waited for as long as another migration takes, and only then does the
-// limit hold. lock_timeout is shorter than deadlock_timeout (1 s), so that a deadlock with the platform ends
-// by our giving up and never by PostgreSQL's ending the platform's transaction.
-// The number is arbitrary; it says that no two migrations of this program run at once.
+// The order matters: another migration may hold the advisory lock for long, and the limit is for the locks
+// that come after it. The limit is shorter than deadlock_timeout (1 s), so that a deadlock with the platform
+// ends our transaction and never the platform's.
+// The number of the advisory lock is arbitrary; no two migrations of this program run at once.
 constexpr const char* kEnter = R"sql(
     SET LOCAL lock_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = '10min';
     SELECT pg_advisory_xact_lock(7225613918041233);
     SET LOCAL lock_timeout = '500ms')sql";
 
-// A migration at work locks what is read here: its end is waited for within a statement's own limit.
+// A running migration locks what is read here. Its end is waited for, up to the limit of a statement.
 constexpr const char* kWaitForLocks = "SET LOCAL lock_timeout = 0";
 
-// Where our tables are, or will be.
+// The schema that has our tables, or will have them.
 constexpr const char* kHome = R"sql(
     SELECT coalesce(
       (SELECT n.nspname::text
@@ -44,7 +44,8 @@ constexpr const char* kHome = R"sql(
       current_schema()::text) AS schema
 )sql";
 
-// Our schema first: there new tables go. The others stay, for the platform's tables may be in any of them.
+// Our schema comes first, because new tables are created there. The others stay, because the platform's
+// tables may be in any of them.
 constexpr const char* kMoveIn = R"sql(
     SELECT set_config('search_path', quote_ident($1) || ', ' || current_setting('search_path'), true)
 )sql";
@@ -60,7 +61,7 @@ constexpr const char* kRememberOwnTables = R"sql(
         ON CONFLICT (key) DO NOTHING
 )sql";
 
-// From now on an older binary leaves our functions and views as they are.
+// An older binary does not change the functions and views of a newer version.
 constexpr const char* kRememberVersion = R"sql(
     INSERT INTO webhook_settings AS s (key, value)
     VALUES ('version', $1)
@@ -163,8 +164,8 @@ Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateO
   std::set<int> versions;
   for (const auto& row : applied) versions.insert(row["version"].as<int>());
 
-  // The platform's own views come before our first table, so that a mistake in them leaves nothing behind;
-  // views of ours come with the second migration.
+  // The platform's own views are checked before our first table is committed, so that a mistake in them
+  // leaves nothing behind. Our own ones are created by the second migration.
   if (migrated.own_tables || applied_now.empty()) {
     for (const char* const check : {kFaultOfSourceViews, kFaultOfRowSecurity}) {
       const pqxx::result fault = transaction.Exec(check);
@@ -224,7 +225,7 @@ Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const Migrat
         return Error{"a table stayed locked by other transactions for a minute: try again when it is quiet"};
       }
     }
-    // Let those pass that queued behind us.
+    // The transactions that queued behind our request for the lock run now.
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
 }

@@ -19,11 +19,11 @@ class NeedsNewerBinary : public std::runtime_error {
 };
 
 struct MigrateOptions {
-  // The platform has tables of its own and has defined the two views (CONTRACT §3). Decided by the first
-  // migration of a database, and remembered there: later it need not be said again.
+  // The platform has tables of its own and has defined the two views (CONTRACT §3). The first migration of a
+  // database decides this and stores it there; later ones use what is stored.
   bool own_tables = false;
-  // How often a transaction is tried while others hold a lock that it needs. Each time takes a second: half
-  // of it waits for the lock, half lets those pass that queued behind.
+  // How often a transaction is tried while others hold a lock that it needs. Each attempt takes a second: it
+  // waits half of it for the lock, and then lets the transactions run that queued behind it.
   int most_attempts = 60;
 };
 
@@ -32,13 +32,13 @@ struct Migrated {
   std::vector<std::string> applied;
   std::string schema;  // where the dispatcher's tables are
   bool own_tables = false;
-  int days_ahead = 0;                        // for which the log has partitions; -1: not even for today
+  int days_ahead = 0;                        // that the log has partitions for; -1: not even for today
   std::string server;                        // "PostgreSQL 15.18"
   std::optional<std::string> server_remark;  // one sentence when the server is older than what is supported
   // Statements about the two group roles (webhook_grant_roles) that this role may not run and another must.
   // Looked for only when functions, views or triggers were applied.
   std::vector<std::string> left_to_others;
-  // When every role may make objects in that schema, and so change what functions call that run as their
+  // When every role may create objects in that schema, and so change what functions call that run as their
   // owner: the statement that ends this.
   std::optional<std::string> closes_schema;
 };
@@ -56,7 +56,7 @@ enum class MigrationState {
   kApplied,
   kPending,
   kSkipped,  // the platform has tables of its own
-  kUnknown,  // applied, and not of this binary, which is older than the database
+  kUnknown,  // applied by a newer binary
 };
 
 struct MigrationStatus {

@@ -1,4 +1,4 @@
-// The first part of a claim: which rows it is of.
+// The first part of a claim: picks its rows and locks them.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -23,7 +23,7 @@
 namespace postcall::store {
 namespace {
 
-// Rows whose wait for an analysis is over become ready.
+// Makes rows ready whose wait for an analysis is over.
 constexpr const char* kRipen = R"sql(
     UPDATE webhook_outbox
        SET awaits_analysis = false
@@ -35,11 +35,11 @@ constexpr const char* kRipen = R"sql(
                 FOR UPDATE SKIP LOCKED))
 )sql";
 
-// Due rows, at most $3 (or $4's number for that agent) of an agent, at most $2 in all, beginning after agent
-// $1. It steps through the index from agent to agent, so that a noisy one's backlog is stepped over and not
-// read, and no further than the limit needs. Locks exactly the rows that it returns. The statements that are
-// planned after it read the platform's own views, which may sort and hash as a walk of the outbox must not,
-// and take $5 ms.
+// Picks due rows, at most $3 (or $4's number for that agent) of an agent, at most $2 in all, beginning after
+// agent $1. It steps through the index from agent to agent, no further than the limit needs, so that it does
+// not read the backlog of a noisy agent. It locks exactly the rows that it returns. The statements after it
+// read the platform's own views: these may sort and hash, which a walk of the outbox must not, and each
+// statement may take $5 ms.
 constexpr const char* kPick = R"sql(
     WITH RECURSIVE
       onward (agent_id) AS (
@@ -81,7 +81,8 @@ constexpr const char* kPick = R"sql(
      LIMIT $2::int
 )sql";
 
-// One due row of the first agent among $1 that has one. Views may sort and hash after it, as after kPick.
+// Picks one due row of the first agent among $1 that has one. Views may sort and hash after it, as after
+// kPick.
 constexpr const char* kPickOf = R"sql(
     SELECT due.id, due.call_id, due.agent_id, due.cause,
            (extract(epoch FROM due.due_at) * 1000000)::bigint AS due_at,
@@ -100,8 +101,8 @@ constexpr const char* kPickOf = R"sql(
      LIMIT 1
 )sql";
 
-// The agents of rows whose call could not be read when it was completed. Writes them down, which moves the
-// rows.
+// Finds the agents of rows whose call could not be read when it was completed. It stores them in the rows,
+// which changes the rows' locations.
 constexpr const char* kFindAgents = "SELECT id, agent_id, location FROM webhook_find_agents($1::bigint[])";
 
 std::string ArrayOf(const std::vector<AgentId>& agents) {
@@ -117,7 +118,7 @@ std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
   return limits.dump();
 }
 
-// True when an agent gave as many rows as an agent may, so that it may have more.
+// True when as many rows of an agent are picked as one agent may have, so that it may have more.
 bool AnAgentReachedItsLimit(const std::vector<PickedRow>& picked, const ClaimLimits& limits) {
   int rows = 0;
   for (std::size_t i = 0; i < picked.size(); ++i) {
@@ -154,8 +155,8 @@ std::vector<const PickedRow*> PointersTo(const std::vector<PickedRow>& rows) {
   return pointers;
 }
 
-// An empty agent is not known yet, for webhook_enqueue could not read the call. It stays empty when the call
-// was removed.
+// An empty agent is not known yet, because webhook_enqueue could not read the call. It stays empty when the
+// call was removed.
 std::optional<NotRead> FindAgents(postgres::Transaction& transaction, bool of_all,
                                   std::chrono::milliseconds read_limit, std::vector<PickedRow>& rows) {
   std::vector<const PickedRow*> unknown;
@@ -207,7 +208,7 @@ Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimL
                                      JsonOf(limits.agent_limits), std::to_string(limits.read_limit.count()))
           : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
   if (picked.empty()) {
-    transaction.Commit();  // what became ready
+    transaction.Commit();  // some rows may have become ready
     return Nothing{};
   }
   std::vector<PickedRow>& rows = claim.rows_;
@@ -219,7 +220,7 @@ Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimL
   walk.more = walk.rows == limits.max_rows || AnAgentReachedItsLimit(rows, limits);
 
   if (claim.of_all_) {
-    // Rows whose call could not be read before are left to the claims of their agents alone.
+    // A row whose call could not be read before is only claimed by a claim of its agent alone.
     std::erase_if(rows, [&](const PickedRow& row) {
       if (row.was_unread) walk.unread.push_back(row.agent_id);
       return row.was_unread;

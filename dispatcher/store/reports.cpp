@@ -16,8 +16,8 @@ constexpr const char* kDepth = R"sql(
              LIMIT $1::bigint) AS waiting
 )sql";
 
-// The first of each agent, found by stepping through the index of the claim from agent to agent, and the
-// first of those that await their analysis.
+// Reads the first row of each agent, by stepping through the index of the claim from agent to agent, and the
+// first of the rows that await their analysis.
 constexpr const char* kOldestAge = R"sql(
     WITH RECURSIVE first (agent_id, due_at) AS (
         (SELECT agent_id, due_at FROM webhook_outbox WHERE NOT awaits_analysis ORDER BY agent_id, due_at LIMIT 1)

@@ -10,9 +10,9 @@
 namespace postcall::store {
 namespace {
 
-// One look-up a call, one after the other, so that it can stop in time: the size of a jsonb column is not
-// known before it is converted. LIMIT 1 also keeps each look-up a look-up, whatever a platform's own view
-// joins. pg_column_size of the whole row is that of its text, uncompressed.
+// Reads one call after the other, so that it can stop in time: the size of a jsonb column is not known before
+// the column is converted. LIMIT 1 keeps PostgreSQL from reading all calls at once, whatever a platform's own
+// view joins. pg_column_size of the whole row is the size of its text, uncompressed.
 constexpr const char* kReadCalls = R"sql(
     WITH RECURSIVE
       reading AS (
@@ -51,10 +51,11 @@ constexpr const char* kReadCalls = R"sql(
      ORDER BY position
 )sql";
 
-// A key that is missing, and each in what is no object, is left out; JSON null and any other type stay as
-// they are, for ParseAgentSettings to judge. OFFSET 0 keeps each step from being done again for each use of
-// it: the whole document is decompressed once. What is too large as stored is not even made into text.
-// Nor are numbers, of which none can be used: 1e131000 is stored in ten bytes and has 131,001 as text.
+// Leaves out missing keys, and all keys when the value is not an object. JSON null and other types stay as
+// they are, because ParseAgentSettings judges them. With OFFSET 0 each step is done once and not once per
+// use, so that the whole document is decompressed once. Values that are too large as stored are not made into
+// text. Numbers are not either, because none is valid here: 1e131000 is stored in ten bytes, and its text has
+// 131,001.
 constexpr const char* kReadSettings = R"sql(
     SELECT agent.id,
            CASE WHEN octet_length(text.json) <= $2::bigint THEN text.json END AS json,
@@ -82,7 +83,7 @@ constexpr const char* kReadSettings = R"sql(
         OFFSET 0) AS text ON true
 )sql";
 
-// None when the call was removed.
+// No value when the call was removed.
 std::optional<Call> CallOf(const pqxx::row& row) {
   int next = 0;
   const auto column = [&] { return postgres::ColumnOf(row[next++]); };

@@ -1,4 +1,4 @@
-// What payloads are made of: the calls and settings of a claim's rows, as the two source views give them
+// The calls and settings that payloads are made of, as the two source views give them for a claim's rows
 // (CONTRACT §3). The room's own; on the thread that owns the session.
 #pragma once
 
@@ -16,17 +16,17 @@
 
 namespace postcall::store {
 
-// What is used of the settings of the rows' agents. The rest stays in the database: a prompt in them
-// may be larger than all calls of a claim.
+// The settings of the rows' agents, only those that are used. The rest stays in the database: a prompt may be
+// larger than all calls of a claim.
 class AgentSettingsText {
  public:
   AgentSettingsText(postgres::Transaction& transaction, const std::vector<PickedRow>& rows);
 
-  // None: the agent was removed. Valid as long as this is.
+  // Null when the agent was removed. Valid as long as this object exists.
   const SettingsAsRead* of(std::string_view agent_id) const;
 
  private:
-  pqxx::result rows_;  // what the views below look into
+  pqxx::result rows_;  // the views below point into it
   std::unordered_map<std::string_view, SettingsAsRead> settings_;
 };
 
@@ -34,16 +34,16 @@ class AgentSettingsText {
 class CallsAsRead {
  public:
   // Stops after the call that brings the size to `max_bytes`, or the time to 200 ms: the analyses of a
-  // whole claim may be larger than memory, or take minutes. The first is always read. In a statement of its
-  // own, after the rows are locked: an analysis that made its call due is seen then.
+  // whole claim may be larger than memory, or take minutes. The first is always read. This is a statement of
+  // its own, after the rows are locked, so that it sees an analysis that made its call due.
   CallsAsRead(postgres::Transaction& transaction, std::span<const PickedRow* const> rows,
               std::int64_t max_bytes);
 
-  // Those of the first rows; none: the call was removed. Valid as long as this is.
+  // The calls of the first rows; no value when the call was removed. Valid as long as this object exists.
   std::span<const std::optional<Call>> all() const { return calls_; }
 
  private:
-  pqxx::result rows_;  // what the views in calls_ look into
+  pqxx::result rows_;  // the views in calls_ point into it
   std::vector<std::optional<Call>> calls_;
 };
 

@@ -7,12 +7,12 @@
 namespace postcall::store {
 namespace {
 
-constexpr int kMostReleased = 1000;  // at once, by either of these
+constexpr int kMostReleased = 1000;  // by one call of these, as their files say
 constexpr const char* kReleaseHinted = "SELECT webhook_release_hinted()";
 constexpr const char* kReleaseAnalysed = "SELECT webhook_release_analysed()";
 constexpr const char* kPurge = "SELECT webhook_purge(5000, $1::int)";
 
-// So that the other chores have their turn.
+// After this time the other chores run.
 constexpr std::chrono::seconds kReleaseFor{1};
 constexpr std::chrono::seconds kPurgeFor{2};
 

@@ -13,10 +13,10 @@
 namespace postcall::store {
 namespace {
 
-// Moves the rows from the outbox to the log. $5 is claimed_at, and finished_at of what is final at
-// once.
-constexpr const char* kTake = R"sql(
-    WITH taken AS (
+// Moves the rows from the outbox to the log. $5 is claimed_at, and also finished_at of the rows that are
+// final at once.
+constexpr const char* kMoveToLog = R"sql(
+    WITH moved AS (
       DELETE FROM webhook_outbox o
        USING unnest($1::tid[], $2::text[], $3::text[], $4::text[]) AS verdict (location, url, outcome, error)
        WHERE o.ctid = verdict.location
@@ -29,10 +29,10 @@ constexpr const char* kTake = R"sql(
     SELECT id, call_id, agent_id, cause, url, outcome,
            CASE WHEN outcome <> 'in_flight' THEN 'nothing' END, error,
            enqueued_at, due_at, now, CASE WHEN outcome <> 'in_flight' THEN now END, $6, $7::uuid
-      FROM taken
+      FROM moved
 )sql";
 
-// What becomes of each row, as the arrays of kTake.
+// What each row becomes, as the arrays of kMoveToLog.
 class Verdicts {
  public:
   void Add(const std::string& location, Outcome outcome, std::string_view url, std::string_view error) {
@@ -43,12 +43,12 @@ class Verdicts {
     errors_.AddUnlessEmpty(error);
   }
 
-  void Take(postgres::Transaction& transaction, DatabaseTime claimed_at, const Claimer& claimer) && {
-    const pqxx::result taken = transaction.ExecPrepared(
-        kTake, std::move(locations_).Close(), std::move(urls_).Close(), std::move(outcomes_).Close(),
+  void Write(postgres::Transaction& transaction, DatabaseTime claimed_at, const Claimer& claimer) && {
+    const pqxx::result moved = transaction.ExecPrepared(
+        kMoveToLog, std::move(locations_).Close(), std::move(urls_).Close(), std::move(outcomes_).Close(),
         std::move(errors_).Close(), postgres::ToMicroseconds(claimed_at), ToStorableText(claimer.instance),
         claimer.claim_id.get().ToString());
-    if (static_cast<std::size_t>(taken.affected_rows()) != size_) {
+    if (static_cast<std::size_t>(moved.affected_rows()) != size_) {
       throw postgres::Refused("the outbox changed under a claim's locks; nothing was claimed", "");
     }
   }
@@ -73,7 +73,7 @@ std::variant<Claimed, InDoubt> WriteClaim(postgres::Transaction& transaction, co
   const Heartbeat heartbeat = MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
   claimed.anchor = {.at = heartbeat.at, .steady = Steady::now()};
   claimed.finished = std::move(finished);
-  std::move(verdicts).Take(transaction, heartbeat.at, claimer);
+  std::move(verdicts).Write(transaction, heartbeat.at, claimer);
   try {
     // The commit comes before anything is sent: a crash must count as an attempt.
     if (transaction.Commit()) return claimed;

@@ -16,8 +16,8 @@ namespace postcall::store {
 // reported as one.
 inline constexpr std::chrono::seconds kManyRowsLimit{4};
 
-// Writes the rows, of which there is one at least, and commits. Throws Refused when a row that is locked by
-// this claim ends nevertheless.
+// Writes the rows, at least one, and commits. Throws Refused when a row does not exist any more although this
+// claim has locked it.
 std::variant<Claimed, InDoubt> WriteClaim(postgres::Transaction& transaction, const Claimer& claimer,
                                           std::span<const ToSend> to_send, std::vector<FinishedRow> finished);
 
