@@ -1,5 +1,8 @@
 #include "dispatcher/store/confirm.h"
 
+#include <cstdint>
+#include <utility>
+
 #include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/delivery_keys.h"
 #include "dispatcher/store/transaction_settings.h"

@@ -2,8 +2,10 @@
 // thread that owns the session.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "dispatcher/postgres/sqlstate.h"

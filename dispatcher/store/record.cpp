@@ -1,7 +1,9 @@
 #include "dispatcher/store/record.h"
 
+#include <cstdint>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "common/log.h"
 #include "dispatcher/postgres/sqlstate.h"

@@ -1,5 +1,8 @@
 #include "dispatcher/store/requeue.h"
 
+#include <cstdint>
+#include <utility>
+
 #include "common/log.h"
 #include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/delivery_keys.h"

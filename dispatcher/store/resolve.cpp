@@ -1,5 +1,6 @@
 #include "dispatcher/store/resolve.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -1,6 +1,7 @@
 #include "dispatcher/store/set_aside.h"
 
 #include <utility>
+#include <vector>
 
 #include "common/log.h"
 #include "dispatcher/postgres/transaction.h"

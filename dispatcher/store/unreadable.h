@@ -5,7 +5,6 @@
 #include <chrono>
 #include <optional>
 #include <span>
-#include <string>
 #include <type_traits>
 #include <variant>
 

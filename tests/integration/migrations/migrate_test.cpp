@@ -284,7 +284,7 @@ TEST_F(Migrations, AreRepeatedAfterADeadlock) {
       CREATE SEQUENCE views;
       CREATE FUNCTION get_stuck() RETURNS event_trigger LANGUAGE plpgsql AS $$
       BEGIN
-        -- Fails at the first table of the first and of the second transaction, and at the last view of the third.
+        -- Fails at the first table of the first two attempts, and later at the last view.
         IF (tg_tag = 'CREATE TABLE' AND nextval('tables') IN (1, 5))
            OR (tg_tag = 'CREATE VIEW' AND nextval('views') = 10) THEN
           RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
