@@ -1,8 +1,8 @@
 #include "dispatcher/postgres/database.h"
 
-#include <chrono>
-
 #include <poll.h>
+
+#include <chrono>
 
 #include "dispatcher/postgres/database_url.h"
 #include "dispatcher/postgres/transaction.h"

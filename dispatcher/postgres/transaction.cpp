@@ -29,10 +29,10 @@ constexpr const char* kSettings = R"sql(
     SET LOCAL jit = off;
     SET LOCAL array_nulls = on;
     SET LOCAL client_min_messages = 'warning';
-    SELECT set_config('transaction_timeout', '0', true)
-     WHERE current_setting('transaction_timeout', true) <> '0';
-    SELECT set_config('synchronous_commit', 'on', true)
-     WHERE current_setting('synchronous_commit') = 'off';
+    SELECT CASE WHEN current_setting('transaction_timeout', true) <> '0'
+                THEN set_config('transaction_timeout', '0', true) END,
+           CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', true) END;
 )sql";
 
 std::string SettingsOf(const std::string& settings, std::chrono::seconds limit) {
