@@ -18,7 +18,7 @@ class Progress {
   class Thread {
    public:
     explicit Thread(std::string name) : name_(std::move(name)), noted_(Steady::now()) {}
-    // `moment` is now, or lies ahead when the thread waits until then and nothing is expected of it before.
+    // `moment` is now, or in the future when the thread waits until then and need not make progress before.
     void Note(SteadyTime moment) { noted_.store(moment, std::memory_order_relaxed); }
     const std::string& name() const { return name_; }
     SteadyTime noted() const { return noted_.load(std::memory_order_relaxed); }
@@ -28,7 +28,7 @@ class Progress {
     std::atomic<SteadyTime> noted_;
   };
 
-  // A thread that is watched from now on. The reference holds as long as this object.
+  // Watches a thread from now on. The reference is valid as long as this object exists.
   Thread& Add(std::string name) {
     const MutexLock lock(mutex_);
     return threads_.emplace_back(std::move(name));

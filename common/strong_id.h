@@ -18,7 +18,7 @@ class StrongId {
   const Rep& get() const { return value_; }
 
   friend bool operator==(const StrongId&, const StrongId&) = default;
-  // clang-tidy 14 takes the 0 that the compiler compares the result with for a pointer.
+  // The compiler compares the result with 0, and clang-tidy 14 believes that this 0 is a pointer.
   friend auto operator<=>(const StrongId&, const StrongId&) = default;  // NOLINT(modernize-use-nullptr)
 
  private:

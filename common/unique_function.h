@@ -17,7 +17,7 @@ class UniqueFunction;
 template <class R, class... Args>
 class UniqueFunction<R(Args...)> {
  public:
-  // Empty, as it also is after a move. Do not call an empty one.
+  // Makes an empty function; one that was moved from is empty, too. Do not call an empty function.
   UniqueFunction() = default;
   UniqueFunction(std::nullptr_t) {}  // NOLINT: implicit, as with std::function
 

@@ -19,7 +19,7 @@ struct Uuid {
 
   // Lower case, 8-4-4-4-12.
   std::string ToString() const;
-  // Of a text as ToString and PostgreSQL write it.
+  // Reads a text as ToString and PostgreSQL write it.
   static Uuid Parse(std::string_view text);
 
   friend bool operator==(const Uuid&, const Uuid&) = default;

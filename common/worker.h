@@ -21,25 +21,26 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Runs `body` on the thread. It returns soon after stopping() has become true. Once.
+  // Runs `body` on the thread; call it once. `body` must return soon after stopping() has become true.
   void Start(UniqueFunction<void()> body);
 
-  // Ends the body's wait; when it does not wait now, then its next wait. Any thread.
+  // Ends the body's wait, or its next wait when it does not wait now. Any thread.
   void Wake();
 
   // Tells the body to end, and wakes it. Idempotent. Any thread.
   void RequestStop();
   bool stopping() const;
 
-  // RequestStop, and waits until the body has returned. Idempotent. The owner's thread.
+  // Calls RequestStop and waits until the body has returned. Idempotent. The owner's thread.
   void Stop();
 
-  // The body's own: returns when `by` has passed, or when it was woken since its last wait. A body that has
-  // something left to do when it is stopped may go on waiting. Notes progress.
+  // Only the body calls it. Returns when `by` has passed, or when the thread was woken since its last wait;
+  // notes progress. A body that still has work to do when it is stopped may go on waiting.
   void WaitUntil(SteadyTime by);
-  // The body's own: WaitUntil for a body that ends when it is stopped. False, at once, when it must end.
+  // Only the body calls it. Like WaitUntil, for a body that ends when it is stopped: returns false at once
+  // when it must end.
   bool PauseFor(Steady::duration length);
-  // The body's own.
+  // Only the body calls it.
   void NoteProgress() { progress_.Note(Steady::now()); }
 
  private:

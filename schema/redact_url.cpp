@@ -25,7 +25,7 @@ std::string_view WebScheme(std::string_view text) {
   return {};
 }
 
-// The position of the ':' before the port; after an IPv6 address, of the one behind the bracket.
+// The position of the ':' before the port. For an IPv6 address it is the one after the bracket.
 std::size_t PortColon(std::string_view authority) {
   const std::size_t bracket = authority.starts_with('[') ? authority.find(']') : kNone;
   return authority.find(':', bracket == kNone ? 0 : bracket);
@@ -114,8 +114,8 @@ std::string RedactUrl(std::string_view text) {
   if (authority.find("%40") != kNone) return hidden;
   if (rest.find('@') != kNone && (rest.starts_with('\\') || !IsSurelyHost(authority))) return hidden;
 
-  // A host has no '&' or '=': there the '?' before the query is missing or mistyped. In a path, an '&' also
-  // counts as the begin of the query; without a scheme, so does an '='.
+  // A host has no '&' or '=', so there the '?' before the query is missing or mistyped. In a path, an '&'
+  // also begins the query; without a scheme, an '=' does so, too.
   const std::string_view host = authority.substr(0, authority.find_first_of("&="));
   rest = body.substr(host.size());
   rest = rest.substr(0, rest.find('#'));

@@ -33,9 +33,9 @@ struct Url {
   friend bool operator==(const Url&, const Url&) = default;
 };
 
-// The error is one sentence that says what to do and quotes nothing of the text (CONTRACT §6). Refused are: a
+// The error is one sentence that says what to do and quotes nothing of the text (CONTRACT §6). It refuses a
 // scheme other than http and https, a backslash, a space, control characters, a zone id, a port that is not 1
-// to 65535, a missing host, a host that is not ASCII or not a valid name, more than kMaxUrlBytes. Numeric
+// to 65535, a missing host, a host that is not ASCII or not a valid name, and more than kMaxUrlBytes. Numeric
 // spellings of IPv4 are read as browsers and libcurl read them (2130706433 is 127.0.0.1).
 Result<Url> ParseUrl(std::string_view text);
 
