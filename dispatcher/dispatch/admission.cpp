@@ -28,7 +28,7 @@ Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
         allowed = std::min(allowed, limits_.per_endpoint - endpoint->second.in_flight);
       } else {
         allowed = 0;
-        agent.last_seen = now;  // or it is forgotten while it waits, and picked again for nothing
+        agent.last_seen = now;  // otherwise it would be forgotten, and claims would pick its rows again
       }
     }
     if (allowed < per_agent) room.exceptions.emplace_back(id, std::max(0, allowed));
@@ -43,7 +43,7 @@ std::optional<Slot> Admission::TryAdmit(const AgentId& agent_id, const std::stri
 
   const auto agent = agents_.try_emplace(agent_id).first;
   const auto endpoint = endpoints_.try_emplace(endpoint_key).first;
-  // Noted even when refused: the next claim steps over agents whose endpoint is full.
+  // This is noted even when no slot is free, because the next claim steps over agents whose endpoint is full.
   agent->second.endpoint = endpoint_key;
   agent->second.last_seen = now;
   if (agent->second.in_flight >= limits_.per_agent) return std::nullopt;
@@ -86,7 +86,8 @@ void Admission::Release(Ticket ticket, std::optional<SteadyTime> over_at) {
       agent.fast_in_a_row = 0;
     }
   }
-  // Slots without a body are those that a claim tried and gives up by itself: it knows.
+  // A slot without a body is released by the claim that tried it. That claim need not be woken for its own
+  // slot.
   const bool was_a_delivery = ticket->bytes > 0;
   (overdue ? overdue_ : recent_).erase(ticket);
   if (in_flight_ == 0) empty_.NotifyAll();
@@ -175,7 +176,7 @@ void Admission::SetSlow(Agent& agent, bool slow) {
 void Admission::ForgetIdle(SteadyTime now) {
   if (now - forgot_at_ < std::chrono::seconds(1)) return;
   forgot_at_ = now;
-  // An agent is seen while it holds a slot, whenever and however it gives that up.
+  // An agent counts as seen as long as it holds a slot, however the slot is released.
   for (auto agent = agents_.begin(); agent != agents_.end();) {
     if (agent->second.in_flight > 0) agent->second.last_seen = now;
     agent = now - agent->second.last_seen >= kSlowMemory ? agents_.erase(agent) : std::next(agent);

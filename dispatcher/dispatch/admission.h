@@ -1,7 +1,7 @@
-// Who may hold a slot: the limits of one instance (CONTRACT §5) over all of its deliveries in flight. The
-// claim asks before it takes a row, so that nothing waits in memory and no tenant's trouble is another's. A
-// slot is a value that its delivery owns. Any thread: the claim threads admit, the network threads release;
-// one mutex guards the counts.
+// Decides who may hold a slot, by the limits of one instance (CONTRACT §5) for all of its deliveries in
+// flight. A claim asks before it claims a row, so that nothing waits in memory and no agent uses up what
+// others need. A slot is a value that its delivery owns. Any thread: the claim threads admit, the network
+// threads release; one mutex guards the counts.
 #pragma once
 
 #include <cstddef>
@@ -32,15 +32,15 @@ class Slot;
 
 class Admission {
  public:
-  // An agent is slow while one of its deliveries has been in flight for kSlowAfter, and after that until
-  // kFastToRecover deliveries in a row were faster, or nothing of it was seen for kSlowMemory.
+  // An agent becomes slow when one of its deliveries has been in flight for kSlowAfter. It stays slow until
+  // kFastToRecover deliveries in a row were faster, or until it was not seen for kSlowMemory.
   static constexpr Steady::duration kSlowAfter = std::chrono::seconds(1);
   static constexpr Steady::duration kSlowMemory = std::chrono::seconds(60);
   static constexpr int kFastToRecover = 3;
 
   explicit Admission(AdmissionLimits limits) : limits_(limits) {}
 
-  // What a claim may take at most right now.
+  // The most that a claim may claim at this moment.
   struct Room {
     int slots = 0;                                    // 0: claim nothing
     std::int64_t body_bytes = 0;                      // at least 1 while slots > 0
@@ -53,16 +53,16 @@ class Admission {
   // A slot for one delivery; none when a limit is reached. Admission outlives its slots.
   std::optional<Slot> TryAdmit(const AgentId& agent, const std::string& endpoint, SteadyTime now);
 
-  // Calls the waker once, when deliveries have freed so many slots (Room::freed counts them), at once when
-  // they have. None: does not call it. Each call replaces the one before.
+  // Calls the waker once, as soon as Room::freed has reached this number. Without a value it does not call
+  // the waker. Each call replaces the number of the call before.
   void WakeAt(std::optional<std::int64_t> freed);
-  // Calls to the waker before are over when this returns. It must not call Admission.
+  // When this returns, no call of the previous waker is running. A waker must not call Admission.
   void SetWaker(UniqueFunction<void()> waker);
 
-  // This machine is out of descriptors or memory, or the dispatcher stops: nothing is admitted until then,
-  // and no body is held.
+  // To be called when this machine is out of descriptors or memory, or when the dispatcher stops. Nothing is
+  // admitted before `until`, and no body is held.
   void PauseAll(SteadyTime until);
-  // This machine is out of local ports towards this endpoint: it alone waits.
+  // To be called when this machine is out of local ports for this endpoint. Only this endpoint waits.
   void PauseEndpoint(const std::string& endpoint, SteadyTime until);
 
   // Returns when nothing is in flight, or at `deadline`.
@@ -71,7 +71,7 @@ class Admission {
   int in_flight() const;
   int slow_in_flight() const;
   int limit() const { return limits_.in_flight; }
-  // Agents seen lately, admitted or refused.
+  // The number of agents seen lately, admitted or refused.
   std::size_t agents() const;
 
  private:
@@ -81,7 +81,7 @@ class Admission {
     int fast_in_a_row = 0;
     bool slow = false;
     SteadyTime last_seen;
-    std::string endpoint;  // of its latest delivery: tells before a claim that the endpoint is full
+    std::string endpoint;  // of its latest delivery; shows before a claim whether it is full
   };
   struct Endpoint {
     int in_flight = 0;
@@ -110,7 +110,8 @@ class Admission {
   const AdmissionLimits limits_;
   mutable Mutex mutex_;
   mutable CondVar empty_;
-  // Iterators into these stay valid while other elements come and go; an element with slots is never erased.
+  // Iterators into these stay valid while other elements are added and erased; an element with slots is never
+  // erased.
   std::unordered_map<AgentId, Agent> agents_ GUARDED_BY(mutex_);
   std::unordered_map<std::string, Endpoint> endpoints_ GUARDED_BY(mutex_);
   std::list<Held> recent_ GUARDED_BY(mutex_);   // oldest first, in flight for less than kSlowAfter
@@ -125,8 +126,8 @@ class Admission {
   UniqueFunction<void()> waker_ GUARDED_BY(mutex_);
 };
 
-// One delivery's slot. Its end releases it: the delivery was not sent, and nothing is learned about its
-// agent.
+// The slot of one delivery. Its destructor releases it; the delivery was not sent then, and nothing is
+// learned about its agent.
 class Slot {
  public:
   Slot() = default;  // none, as after a move
@@ -141,13 +142,14 @@ class Slot {
     if (admission_ != nullptr) admission_->Release(ticket_, std::nullopt);
   }
 
-  // Takes `bytes` of memory for the body, or says no; once. A body larger than the whole limit is let in when
-  // no other is held, so that it is sent at all. Admission may have been paused since the slot was given.
+  // Reserves `bytes` of memory for the body; call it once. False when there is no room, or when admission was
+  // paused after it admitted the delivery. A body larger than the whole limit has room when no other body is
+  // held, because otherwise it would never be sent.
   bool TryHoldBody(std::int64_t bytes, SteadyTime now) {
     return admission_->TryHoldBody(ticket_, bytes, now);
   }
 
-  // The delivery is over, and how long it took says how fast its agent is.
+  // The delivery is over. How long it took shows how fast its agent is.
   void Over(SteadyTime now) && { std::exchange(admission_, nullptr)->Release(ticket_, now); }
 
  private:

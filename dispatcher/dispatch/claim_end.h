@@ -1,4 +1,5 @@
-// What one claim came to: for its deliveries, and for when and how much to claim next. Value types.
+// How one claim ended: what it means for its deliveries, and for when and how much to claim next. Value
+// types.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,7 @@
 
 namespace postcall::dispatch {
 
-// It is committed, and its deliveries are on their way.
+// The claim is committed, and its deliveries are handed to the network.
 struct ClaimMade {
   store::Walk walk;
   int to_send = 0;
@@ -21,7 +22,7 @@ struct ClaimMade {
   int taken() const { return to_send + finished; }
 };
 
-// Whether it is committed is not known. The deliveries wait here for the answer.
+// It is not known whether the claim is committed. The deliveries wait here for the answer.
 struct ClaimInDoubt {
   store::InDoubt doubt;
   Deliveries deliveries;  // to be sent if it is committed

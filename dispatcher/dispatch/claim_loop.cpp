@@ -92,7 +92,7 @@ void ClaimLoop::RunOnce() {
     fits_ = true;
   }
   doing_ = metrics::Operation::kHeartbeat;
-  SendHeartbeatIfDue();  // before the claim: one that fails again and again must not keep it from moving
+  SendHeartbeatIfDue();  // before the claim, because a claim that fails again and again must not stop it
   doing_ = metrics::Operation::kConfirm;
   ConfirmLate();
   doing_ = metrics::Operation::kClaim;

@@ -65,7 +65,7 @@ class ClaimLoop {
   Recorder& recorder_;
   Claims claims_;
 
-  // The claim thread's own.
+  // Only the claim thread uses these.
   ClaimPace pace_;
   SteadyTime heartbeat_at_;
   bool fits_ = false;  // the database was looked at since it was last away

@@ -63,16 +63,15 @@ bool ClaimPace::Note(const store::Unreadable& unreadable) {
 }
 
 ClaimPace::Ended ClaimPace::Walked(int rows, int taken, bool more, std::size_t new_agents) {
-  // Rows per agent and claim: as few as fill the claim, so that the many agents come before the backlog of
-  // one.
+  // The rows per agent are as few as fill the claim, so that other agents do not wait for the backlog of one.
   if (rows >= max_rows_) {
     rows_per_agent_ = std::max(1, rows_per_agent_ / 2);
   } else if (more) {
     rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
   }
-  // Rows per claim: those that then find no slot, because many agents share an endpoint, were locked for
-  // nothing. While most are left and were of agents that admission did not know, the next claims step over
-  // these: they follow at once, in longer strides, until the walk has seen all.
+  // The rows per claim follow the rows that found a slot. When many agents share a full endpoint, most rows
+  // find none; as long as these agents are new to admission, the next claim follows at once with more rows
+  // and steps over them.
   if (2 * taken < rows && 2 * new_agents > static_cast<std::size_t>(rows)) {
     rows_wanted_ = std::min(kMaxRows, 2 * rows_wanted_);
     return Ended::kCutShort;
@@ -84,9 +83,9 @@ ClaimPace::Ended ClaimPace::Walked(int rows, int taken, bool more, std::size_t n
   return taken > 0 ? Ended::kTook : Ended::kEmpty;
 }
 
-// When no slot is free for what is due, the next claim waits until half of the slots are free: a claim costs
-// as much for one row as for fifty, and the network is busy meanwhile. Otherwise the next claim follows at
-// once while there is more, and a little later each time that there is nothing.
+// When no slot is free for the due rows, the next claim waits until half of the slots are free, because a
+// claim of one row costs as much as a claim of fifty. Otherwise the next claim follows at once while there is
+// more, and after a longer pause each time that there is nothing.
 Steady::duration ClaimPace::NextPause() {
   switch (ended_) {
     case Ended::kFull:

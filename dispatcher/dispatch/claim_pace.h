@@ -1,5 +1,5 @@
 // How much the next claim asks for, and how long to wait before it. Both follow from how the claims before it
-// ended. Knows no clock and no database. The claim thread's own.
+// ended. It uses no clock and no database. One thread, the claim thread.
 #pragma once
 
 #include <chrono>
@@ -17,16 +17,16 @@ class ClaimPace {
  public:
   static constexpr int kFirstRows = 200;
   static constexpr int kFewRows = 32;
-  // Rows of one claim at most: larger ones are hardly cheaper per row, and hold their locks longer.
+  // The most rows of one claim. Larger claims are hardly cheaper per row, and keep their rows locked longer.
   static constexpr int kMaxRows = 500;
   // The most bytes of call data that are read at once, however many may be held: they must cross the network
   // within store::kReadAtOnce.
   static constexpr std::int64_t kMaxBytes = std::int64_t{4} << 20;
-  // For the reads of one claim, when the database is slow for all agents.
+  // The longest limit for the reads of one claim, for a database that is slow for all agents.
   static constexpr std::chrono::milliseconds kLongestRead{4000};
 
-  // After a claim that took something; lets a few rows come together. An idle poll costs the server well
-  // under 0.1 ms, so the longest pause is short.
+  // The pause after a claim that claimed something; a few rows come together in it. An idle poll costs the
+  // server well under 0.1 ms, so the longest pause is short.
   static constexpr Steady::duration kShortestPause = std::chrono::milliseconds(5);
   static constexpr Steady::duration kLongestPause = std::chrono::milliseconds(100);
   static constexpr Steady::duration kPauseWhileFull = std::chrono::milliseconds(20);
@@ -36,10 +36,11 @@ class ClaimPace {
 
   int rows_per_agent() const { return rows_per_agent_; }
 
-  // What the next claim may take; none: no claim is made now.
+  // The limits of the next claim. No value: no claim is made now.
   std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
 
-  // How the claim ended, one of these for each Next that gave limits. Skip: no claim was tried.
+  // Call one of these after each Next that returned limits: it tells how the claim ended. Skip: no claim was
+  // tried.
   void Skip();
   void Note(const ClaimMade& made, SteadyTime now);
   void Note(const ClaimInDoubt& doubt);
@@ -49,17 +50,17 @@ class ClaimPace {
   // between: then the database may be slow for all agents, and the reads have more time from now on.
   bool Note(const store::Unreadable& unreadable);
 
-  // How long to wait before the next claim; once after each of the above.
+  // How long to wait before the next claim. Call it once after each of the functions above.
   Steady::duration NextPause();
   Steady::duration PauseAfterError();
-  // The pause ends early when deliveries have freed so many slots (Admission::WakeAt); none: it does not.
+  // The pause ends early when Room::freed has reached this number (Admission::WakeAt). No value: it does not.
   std::optional<std::int64_t> WakeAt(int in_flight) const;
 
  private:
-  // How the claim at hand ended.
+  // How the present claim ended.
   enum class Ended {
-    kEmpty,     // it took nothing, or none was made
-    kTook,      // it took something, so there may be more soon
+    kEmpty,     // it claimed nothing, or no claim was made
+    kTook,      // it claimed something, so there may be more soon
     kCutShort,  // a limit of its own ended it: there is more
     kFull,      // the limits of admission ended it
   };
@@ -72,10 +73,10 @@ class ClaimPace {
   int rows_readable_ = kMaxRows;  // at once; few after some could not be read
   int read_singly_ = 0;           // rows still to be read one by one: one of them is slow
   std::chrono::milliseconds read_limit_ = store::kReadAtOnce;
-  bool was_read_ = true;  // a call was, since one took longer than the limit
+  bool was_read_ = true;  // a call was read after the last one that took longer than the limit
   SteadyTime probed_at_;  // the last claim that sent something while the network was down
 
-  // Of the claim at hand.
+  // These are about the present claim.
   int max_rows_ = 0;
   bool some_are_limited_ = false;  // agents that may have fewer rows than others
   bool probes_ = false;

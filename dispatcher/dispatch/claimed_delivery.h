@@ -1,6 +1,5 @@
-// A delivery between its claim and its record: the row, what is to be sent, and the slot that it holds.
-// One owner at a time; handed on by unique_ptr. When it is destroyed, its slot is free and its row is not
-// held any more.
+// A delivery between its claim and its record: the row, what is to be sent, and the slot that it holds. It
+// has one owner at a time, who passes it on by unique_ptr. Its destructor releases its slot and its held row.
 #pragma once
 
 #include <memory>
@@ -49,7 +48,7 @@ struct ClaimedDelivery {
   static constexpr int kMaxRequeues = 20;
   bool MayBeRequeued() const { return row.requeues < kMaxRequeues; }
 
-  // The row is ours by this claim.
+  // Notes that this claim has made the row ours.
   void Own(const store::Claimed& by) {
     key = {.id = row.id, .claimed_at = by.anchor.at, .claim_id = by.claim_id};
     claimed = by.anchor;

@@ -12,7 +12,7 @@
 namespace postcall::dispatch {
 namespace {
 
-// Without the database's error, which may quote the call; the service's log has it.
+// It does not have the database's error, which may quote the call. The service's log has that error.
 constexpr const char* kCannotBeRead = "Nothing was sent: the call could not be read from the database.";
 
 std::vector<store::ToSend> RowsOf(const Deliveries& deliveries) {

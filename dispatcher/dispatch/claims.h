@@ -1,5 +1,5 @@
-// One claim from the pick to the network: claim -> payload -> POST, as the README's "Life of a delivery"
-// tells it. Blocks; on the thread that owns the session.
+// One claim from the pick to the network: claim -> payload -> POST, as the README describes it in "Life of a
+// delivery". Blocks; on the thread that owns the session.
 #pragma once
 
 #include <optional>
@@ -31,7 +31,7 @@ struct ClaimContext {
 // Every function throws postgres::Unavailable or postgres::Refused; nothing is claimed or settled then.
 class Claims {
  public:
-  // All outlive the object.
+  // All arguments outlive the object.
   Claims(postgres::Session& session, const ClaimContext& context);
 
   ClaimEnd Make(const store::ClaimLimits& limits);
@@ -39,11 +39,11 @@ class Claims {
   // Postpones a call that cannot be read even alone, or ends it: ClaimMade or ClaimInDoubt.
   ClaimEnd SetAside(const store::Unreadable& unreadable);
 
-  // Asks once what became of the claim. None: it is settled. If it is committed, its deliveries are on their
-  // way; otherwise they are in the outbox as before, and the caller drops them. Otherwise the reason why the
-  // caller must ask again, one sentence.
+  // Asks once whether the claim is committed. No value: it is settled; a committed claim's deliveries are
+  // handed to the network, and a claim that is not committed left its rows in the outbox, so the caller drops
+  // its deliveries. A value is one sentence that says why the caller must ask again.
   std::optional<std::string> TrySettle(ClaimInDoubt& claim);
-  // There is no time to ask. Nothing of the claim was sent, and nothing will be sent.
+  // To be called when there is no time to ask. Nothing of the claim was sent, and nothing will be sent.
   void Abandon(ClaimInDoubt claim);
 
  private:

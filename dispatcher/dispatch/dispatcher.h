@@ -46,15 +46,15 @@ class Dispatcher {
   // Claims no more, waits until all that is in flight is over and recorded, and ends the threads. Takes
   // kStopWithin at most. Idempotent. Returns the outcomes that could not be recorded.
   static constexpr Steady::duration kStopWithin = std::chrono::milliseconds(10'750);
-  // The part of it until the last delivery is over, which takes 10.25 s at most (CONTRACT §2).
+  // The part of kStopWithin in which the deliveries end; the last one takes 10.25 s at most (CONTRACT §2).
   static constexpr Steady::duration kDrainWithin = std::chrono::milliseconds(10'350);
   std::vector<store::Finished> Stop();
 
-  // Sets the gauges that are this dispatcher's own numbers; for each scrape. Any thread.
+  // Sets the gauges that show this dispatcher's own numbers; to be called at each scrape. Any thread.
   void SampleGauges();
 
-  // None while claims can be made, outcomes recorded, the network is up, and it is not stopping. Otherwise
-  // the reason (CONTRACT §8).
+  // No value while claims can be made, outcomes can be recorded, the network is up and the dispatcher is not
+  // stopping. Otherwise the reason (CONTRACT §8).
   std::optional<std::string> WhyNotReady() const;
   // Threads without progress since `then`.
   std::vector<std::string> StuckSince(SteadyTime then) const { return progress_.StuckSince(then); }

@@ -1,6 +1,6 @@
-// The deliveries that this dispatcher holds: claimed, and not yet recorded. What the log calls in flight
-// under our name but is not in here was lost by us, and is swept (CONTRACT §4, "Dead dispatchers"). Any
-// thread.
+// The deliveries that this dispatcher holds: claimed, and not yet recorded. A row that the log has in flight
+// under our id and that is not here was lost by this process, and is swept (CONTRACT §4, "Dead dispatchers").
+// Any thread.
 #pragma once
 
 #include <unordered_set>
@@ -16,7 +16,7 @@ class HeldRow;
 
 class HeldDeliveries {
  public:
-  // The row is held until the token's end. HeldDeliveries outlives its tokens.
+  // The row is held until the token is destroyed. HeldDeliveries outlives its tokens.
   HeldRow Hold(const DeliveryId& id);
 
   std::vector<DeliveryId> All() const;

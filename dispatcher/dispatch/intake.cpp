@@ -8,8 +8,8 @@
 namespace postcall::dispatch {
 namespace {
 
-// Agents whose parsed settings are remembered, and the bytes of their texts together. What they were parsed
-// into takes about as much again.
+// The most agents whose parsed settings are remembered, and the most bytes of their texts together. The
+// parsed settings take about as much memory again.
 constexpr std::size_t kMaxDestinations = 20'000;
 constexpr std::size_t kMaxRememberedBytes = std::size_t{32} << 20;
 
@@ -79,7 +79,7 @@ std::shared_ptr<const Destination> Intake::DestinationOf(const AgentId& agent,
   auto destination = std::make_shared<Destination>();
   if (settings.bytes > kMaxAgentSettingsBytes) {
     destination->settings = TooLargeAgentSettings(settings.bytes);
-    return destination;  // not remembered: all that are too large have the same text, none
+    return destination;  // not remembered, because settings that are too large have no text to compare
   }
   destination->settings = ParseAgentSettings(settings.json);
   if (const auto* target = std::get_if<Target>(&destination->settings))

@@ -1,5 +1,5 @@
-// What becomes of each row of a claim: finds it a slot, makes its body, or says why there is nothing to send.
-// One for each claim thread.
+// Decides what becomes of each row of a claim: finds a slot for it, makes its body, or says why there is
+// nothing to send. Each claim thread has an intake of its own.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ class Intake {
   // Both outlive the intake.
   Intake(Admission& admission, HeldDeliveries& held) : admission_(admission), held_(held) {}
 
-  // A delivery with a slot for each row that may be sent, in the claim's order. Finishes those with nothing
-  // to send. The others find no slot, and stay in the outbox.
+  // Returns a delivery with a slot for each row that may be sent, in the claim's order. Finishes rows with
+  // nothing to send. The other rows find no slot, and stay in the outbox.
   Deliveries Admit(store::OpenClaim& claim);
 
   // Gives each delivery whose call was read its body, and holds its row. The others drop out with their

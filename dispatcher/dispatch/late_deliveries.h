@@ -1,6 +1,6 @@
-// Deliveries that did not start within the time for which their claim vouches. They wait until the claim
-// thread has asked the database whether their rows are still ours (CONTRACT §4, "Dead dispatchers"). Any
-// thread.
+// Deliveries that reached the network later than ClaimedDelivery::kFreshFor after their claim. They wait
+// until the claim thread has asked the database whether their rows are still ours (CONTRACT §4, "Dead
+// dispatchers"). Any thread.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@ namespace postcall::dispatch {
 
 class LateDeliveries {
  public:
-  // Is called for each that is added. Calls to the waker before are over when this returns. It must not call
-  // LateDeliveries.
+  // The waker is called for each delivery that is added. When this returns, no call of the previous waker is
+  // running. A waker must not call LateDeliveries.
   void SetWaker(UniqueFunction<void()> waker) {
     const MutexLock lock(mutex_);
     waker_ = std::move(waker);
@@ -29,7 +29,7 @@ class LateDeliveries {
     if (waker_) waker_();
   }
 
-  // The database could not be asked: they wait for the next time.
+  // To be called when the database could not be asked. The deliveries wait for the next time.
   void PutBack(Deliveries deliveries) {
     const MutexLock lock(mutex_);
     std::ranges::move(deliveries, std::back_inserter(waiting_));

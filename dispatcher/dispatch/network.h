@@ -1,6 +1,6 @@
-// The network threads: each one io_context with its own HTTP engine, and nothing that blocks. An endpoint
-// always belongs to the same thread, so that its connections are found again. Any thread may post; tasks run
-// on the network thread.
+// The network threads. Each runs one io_context with an HTTP engine of its own, and nothing on it blocks. An
+// endpoint always belongs to the same thread, so that its idle connections are used again. Any thread may
+// post; tasks run on the network thread.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>

@@ -10,7 +10,7 @@ namespace {
 
 using http::NetworkSign;
 
-// An answer shortly before a failure that took long disproves it, too: silence does not end in one moment.
+// For a failure that took long, an answer in this last part of it shows, too, that the network was up.
 constexpr auto kSilenceEndsWithin = std::chrono::seconds(1);
 
 std::string FaultSentence(NetworkSign sign) {

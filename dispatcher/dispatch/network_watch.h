@@ -39,7 +39,7 @@ class NetworkWatch {
 
   explicit NetworkWatch(const http::Reachability& reachability) : reachability_(reachability) {}
 
-  // The endpoint was reached; to be called for each delivery.
+  // To be called for each delivery that reached its endpoint.
   void NoteReached(const std::string& endpoint, SteadyTime now);
 
   // True when the failure may be our network's: then hand it to Keep.
@@ -52,7 +52,7 @@ class NetworkWatch {
     bool went_down = false;
     bool came_up = false;
   };
-  // What is decided by now; to be called after each Keep, and a few times per second.
+  // Returns what is decided by now. To be called after each Keep, and a few times per second.
   Found Decide(SteadyTime now);
 
   // Why the network is down, one sentence; none while it is up.

@@ -138,7 +138,7 @@ bool Recorder::HasWork() const {
   return !finished_.empty() || !to_requeue_.empty() || in_batches_ > 0;
 }
 
-// It is stopped, and nothing waits for its row, or no longer.
+// True when the recorder is stopped, and either everything is recorded or the deadline has passed.
 bool Recorder::IsOver() const {
   const MutexLock lock(mutex_);
   return worker_.stopping() && (Unrecorded() == 0 || Steady::now() >= deadline_);
@@ -182,7 +182,7 @@ void Recorder::TakeBatches() {
   verify_ = false;  // writing checks the connection
 }
 
-// False when no time is left for one.
+// False when no time is left for another try.
 bool Recorder::WaitForAnotherTry() {
   const SteadyTime again = Steady::now() + kRetryAfter;
   while (Steady::now() < deadline()) {
@@ -282,7 +282,8 @@ std::unordered_set<DeliveryId> Recorder::RecordNotRequeued(const std::vector<Del
   return std::move(recorded.locked);
 }
 
-// The batch is written, except for the rows that another transaction has locked: returns these.
+// To be called when the batch is written. Empties it, and returns the rows that another transaction has
+// locked.
 template <class Row>
 std::vector<Recorder::Waiting<Row>> Recorder::TakeLocked(Batch<Row>& batch,
                                                          const std::unordered_set<DeliveryId>& locked) {
@@ -322,7 +323,8 @@ void Recorder::QueueLocked() {
   retry_locked_at_ = SteadyTime::max();
 }
 
-// Wakes the thread for the first row that waits, and for a full batch. It finds the rows between by itself.
+// Wakes the thread for the first row that waits, and for a full batch. The thread finds the rows in between
+// without being woken.
 void Recorder::NoteQueued() {
   CountUnrecorded();
   if (finished_.size() + to_requeue_.size() == 1 || finished_.size() == kMaxBatch) worker_.Wake();

@@ -36,8 +36,8 @@ class Recorder {
 
   // Deliveries that are over, and not yet in the log.
   std::size_t unrecorded() const;
-  // What is over and not in the log is in memory only. So nothing is claimed while it is more than may be in
-  // flight.
+  // Outcomes that are not in the log yet are in memory only. So nothing is claimed while there are more of
+  // them than deliveries may be in flight.
   bool HasRoom(int in_flight_limit) const {
     return unrecorded() <= static_cast<std::size_t>(in_flight_limit);
   }
@@ -54,7 +54,8 @@ class Recorder {
   // Records what waits, until `deadline` at most, and ends the thread. Idempotent. Returns what could not be
   // recorded; a delivery that could not be requeued is among it as not_sent.
   std::vector<store::Finished> Stop(SteadyTime deadline);
-  // Deletes the dispatcher's row of webhook_dispatchers, over this connection, which is its last; after Stop.
+  // Deletes the dispatcher's row of webhook_dispatchers over this connection, the last one that is open. Call
+  // it after Stop.
   void SignOff(const DispatcherId& dispatcher);
 
  private:

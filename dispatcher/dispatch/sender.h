@@ -1,5 +1,5 @@
-// The way of a delivery from its committed claim to its record: signed, confirmed when it is late, POSTed
-// once, and recorded or requeued. Owns the network threads and the thread that signs large bodies. Any
+// Takes each delivery from its committed claim to its record: signs it, confirms it when it is late, POSTs it
+// once, and records or requeues it. Owns the network threads and the thread that signs large bodies. Any
 // thread calls the public functions.
 #pragma once
 
@@ -29,7 +29,7 @@ class Sender {
     egress::Policy egress;
   };
 
-  // All but the options outlive the sender. Throws std::runtime_error as http::Engine does.
+  // All arguments except the options outlive the sender. Throws std::runtime_error as http::Engine does.
   Sender(Options options, Admission& admission, Recorder& recorder, LateDeliveries& late,
          metrics::Metrics& metrics, Progress& progress);
   ~Sender();
@@ -37,7 +37,8 @@ class Sender {
   // The claim is committed and the row is ours: from here on it is sent once, or ends with the reason why
   // not.
   void Send(ClaimedDeliveryPtr delivery);
-  // It is never sent, and recorded as `not_sent` with this error, also when the row is `unknown` by now.
+  // The delivery is never sent. It is recorded as `not_sent` with this error, even when the row is `unknown`
+  // by now.
   void GiveUp(ClaimedDeliveryPtr delivery, const char* error);
   static constexpr const char* kHeldUp =
       "Nothing was sent: the dispatcher was held up for so long that other dispatchers took it for dead.";

@@ -140,7 +140,7 @@ void SlowLane::Settle(ClaimInDoubt claim) {
   claims_.Abandon(std::move(claim));
 }
 
-// Once per reason, not at each try.
+// Logs each reason once, not at each try.
 void SlowLane::LogUndecided(const std::string& why) {
   if (std::exchange(said_, why) == why) return;
   log::Warning("it is not known yet whether a claim was committed, asking again", {{"error", why}});

@@ -14,15 +14,16 @@ namespace postcall::dispatch {
 
 class SlowReaders {
  public:
-  // This many calls in a row must be read without trouble before an agent leaves the first time; four times
-  // as many after each return, so that an agent with few slow calls does not come and go.
+  // Before an agent leaves for the first time, this many of its calls in a row must be read without trouble.
+  // After each return it is four times as many, so that an agent with few slow calls does not leave and
+  // return all the time.
   static constexpr int kReadsToLeave = 3;
   static constexpr int kMoreAtEachReturn = 4;
   // An agent that had no trouble for this long is forgotten.
   static constexpr Steady::duration kForgetAfter = std::chrono::minutes(10);
 
-  // A call of the agent could not be read at once.
-  // `proven`: not only within the short time that a claim of all agents has.
+  // A call of the agent could not be read at once. `proven`: it was not only too slow for the short limit of
+  // a claim of all agents.
   void NoteTrouble(const AgentId& agent, bool proven, SteadyTime now);
   // A call of the agent was read by the slow lane, without trouble.
   void NoteRead(const AgentId& agent);
