@@ -1,6 +1,5 @@
-// Takes due rows out of the outbox and into the delivery log, in one transaction that is committed before
-// anything is sent: a crash must count as an attempt (CONTRACT §1). Blocks; on the thread that owns the
-// session.
+// Moves due rows from the outbox to the delivery log, in one transaction that is committed before anything is
+// sent: a crash must count as an attempt (CONTRACT §1). Blocks; on the thread that owns the session.
 //
 //     Pick ──> OpenClaim ── Finish, Read ──> OpenClaim ── Commit ──> Claimed | InDoubt
 //       │                        │
@@ -36,7 +35,7 @@ namespace postcall::store {
 class AgentSettingsText;
 class CallsAsRead;
 
-// Calls that take longer to read are slow. A claim of all agents reads for no longer.
+// A claim of all agents reads for no longer than this. Calls that take longer to read are slow.
 inline constexpr std::chrono::milliseconds kReadAtOnce{400};
 
 // Who claims.
@@ -93,10 +92,10 @@ struct FinishedRow {
   std::string error;
 };
 
-// No row is due that the limits admit, or other claims have locked those that are.
+// No due row is within the limits, or other claims have locked the due rows.
 struct Nothing {};
 
-// Some of these rows cannot be read, or not all in time: the next claim is of `rows_next` at most.
+// Some of these rows cannot be read, or not all in time. The next claim must have at most `rows_next` rows.
 struct TooMany {
   int rows = 0;
   int rows_next = 0;
@@ -111,14 +110,16 @@ struct Unreadable {
   std::string error;
 };
 
-// What a claim came by, so that the next one goes on from there.
+// Which rows a claim has seen, so that the next claim continues after them.
 struct Walk {
   int rows = 0;  // that were picked and locked
-  // The next claim starts after this agent: of the last row that was admitted or finished, so that those that
-  // were left come first then; of the last row when all were left.
+  // The next claim starts after this agent. It is the agent of the last row that was admitted or finished, so
+  // that the agents whose rows stayed in the outbox come first then. When all rows stayed, it is that of the
+  // last row.
   AgentId last_agent;
   bool more = false;  // a limit of the claim cut it short: there may be more rows that are due
-  // Agents with a row that was postponed before, as it could not be read. A claim of all agents leaves it.
+  // Agents with a row that was postponed because it could not be read. A claim of all agents leaves it in the
+  // outbox.
   std::vector<AgentId> unread;
 };
 
@@ -142,8 +143,8 @@ struct InDoubt {
 // Every function may throw Unavailable or Refused; nothing is claimed then.
 class OpenClaim {
  public:
-  // Locks due rows and reads the settings of their agents. Rows whose wait for an analysis is over become
-  // ready with it, also when nothing is claimed in the end.
+  // Locks due rows and reads the settings of their agents. It also makes rows ready whose wait for an
+  // analysis is over, even when nothing is claimed in the end.
   //
   // A platform's own view may raise an error for some call, or take seconds: claims with fewer rows find its
   // agent, whose calls are claimed by themselves from then on (ClaimLimits::only_agents).
@@ -153,17 +154,17 @@ class OpenClaim {
   OpenClaim(OpenClaim&& other) noexcept;
   ~OpenClaim();
 
-  // The rows, once. Those that are neither finished nor committed stay in the outbox.
+  // Returns the rows; call it once. Rows that are neither finished nor committed stay in the outbox.
   std::vector<PickedRow> TakeRows() { return std::move(rows_); }
-  // None: the agent was removed. Valid until the claim ends.
+  // Null when the agent was removed. Valid until the claim ends.
   const SettingsAsRead* SettingsOf(const PickedRow& row) const;
 
   // The row is over with this claim, and nothing is sent.
   void Finish(PickedRow row, Outcome outcome, std::string url, std::string error);
 
-  // The calls of the first of these rows, in their order and up to the limit of bytes; none: the call was
-  // removed. Only for rows that found a slot, since reading costs more than everything else about a claim.
-  // Valid until the claim ends.
+  // Reads the calls of the first of these rows, in their order and up to the limit of bytes. No value: the
+  // call was removed. Call it only for rows that found a slot, because reading costs more than the rest of a
+  // claim. Valid until the claim ends.
   using Calls = std::span<const std::optional<Call>>;
   std::variant<Calls, TooMany, Unreadable> Read(std::span<const ToSend> admitted);
 
@@ -171,7 +172,7 @@ class OpenClaim {
   const Walk& walk() const { return walk_; }
 
   // Writes the finished rows and these to the log, and commits. Registers the dispatcher again when others
-  // took it for dead meanwhile.
+  // have declared it dead meanwhile.
   std::variant<Claimed, InDoubt> Commit(std::span<const ToSend> rows) &&;
 
  private:

@@ -14,8 +14,8 @@ struct DeliveryKeys {
   postgres::ArrayLiteral ids;
   postgres::ArrayLiteral claimed_at;  // microseconds
   postgres::ArrayLiteral claim_ids;
-  // Each moment of a claim once: all rows of a claim share it, so these lead straight to the rows, and to no
-  // more partitions than hold them (see kByKeys).
+  // The moments of the claims, each one once, because all rows of a claim share its moment. They lead
+  // straight to the rows, and to no partition without rows of the batch (see kByKeys).
   postgres::ArrayLiteral claims;
 
   void Add(const DeliveryKey& key) {

@@ -9,13 +9,13 @@
 
 namespace postcall::store {
 
-// False when every row alike would be refused.
+// False when the server would refuse every row for the same reason.
 inline bool IsAboutRows(const postgres::Refused& refused) {
   return postgres::IsAboutRows(refused.sqlstate());
 }
 
-// Calls `write` with the batch, and when it is refused because of a row with halves of it, down to single
-// rows, for which `refuse` is called.
+// Calls `write` with the batch. When the server refuses it because of a row, calls `write` with halves of it,
+// down to single rows, and calls `refuse` for each single row that is refused.
 template <class Row, class Write, class Refuse>
 void WriteOrHalve(std::span<const Row> batch, const Write& write, const Refuse& refuse) {
   if (batch.empty()) return;

@@ -18,7 +18,7 @@ namespace {
 using migrations::Kind;
 using migrations::Migration;
 
-// How long one statement may take, and so how long another migration is waited for.
+// How long one statement may take, and so how long we wait for another migration.
 constexpr std::chrono::minutes kLimit{10};
 
 // The order matters: another migration may hold the advisory lock for long, and the limit is for the locks
@@ -31,7 +31,7 @@ constexpr const char* kEnter = R"sql(
     SELECT pg_advisory_xact_lock(7225613918041233);
     SET LOCAL lock_timeout = '500ms')sql";
 
-// A running migration locks what is read here. Its end is waited for, up to the limit of a statement.
+// A running migration locks what is read here. The read waits for its end, up to the limit of a statement.
 constexpr const char* kWaitForLocks = "SET LOCAL lock_timeout = 0";
 
 // The schema that has our tables, or will have them.
@@ -219,7 +219,7 @@ Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const Migrat
     } catch (const postgres::Unavailable& unavailable) {
       if (!session.connected()) throw;
       if (!IsToBeTriedAgain(unavailable)) return Error{unavailable.what()};
-      // Attempts are counted, not the time: another migration may be waited for, and that may take long.
+      // The limit counts attempts and not time, because the wait for another migration may take long.
       if (++attempts >= options.most_attempts) {
         if (!postgres::IsLockNotAvailable(unavailable.sqlstate())) return Error{unavailable.what()};
         return Error{"a table stayed locked by other transactions for a minute: try again when it is quiet"};

@@ -36,7 +36,7 @@ struct Migrated {
   std::string server;                        // "PostgreSQL 15.18"
   std::optional<std::string> server_remark;  // one sentence when the server is older than what is supported
   // Statements about the two group roles (webhook_grant_roles) that this role may not run and another must.
-  // Looked for only when functions, views or triggers were applied.
+  // They are looked for only when functions, views or triggers were applied.
   std::vector<std::string> left_to_others;
   // When every role may create objects in that schema, and so change what functions call that run as their
   // owner: the statement that ends this.

@@ -118,7 +118,8 @@ std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
   return limits.dump();
 }
 
-// True when as many rows of an agent are picked as one agent may have, so that it may have more.
+// True when one agent has as many rows among the picked ones as it may have. Then more of its rows may be
+// due.
 bool AnAgentReachedItsLimit(const std::vector<PickedRow>& picked, const ClaimLimits& limits) {
   int rows = 0;
   for (std::size_t i = 0; i < picked.size(); ++i) {

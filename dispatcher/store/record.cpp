@@ -51,7 +51,7 @@ constexpr const char* kRecord = R"sql(
     RETURNING d.id, (extract(epoch FROM d.enqueued_at) * 1000000)::bigint AS enqueued_at
 )sql";
 
-// The hours in which these were enqueued are summed up again; `final` ones cannot be.
+// Deletes the sums of the hours in which these were enqueued, so that they are made again. `final` sums stay.
 constexpr const char* kReopenHours = R"sql(
     DELETE FROM webhook_summary
      WHERE NOT final

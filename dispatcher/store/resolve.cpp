@@ -12,9 +12,9 @@
 namespace postcall::store {
 namespace {
 
-// Final before anything is concluded from rows: the cut server process may still commit. Ids that this server
-// has not given out yet are of a server that it took the place of, and never committed here. NULL: too long
-// ago for the server to remember.
+// Asks for the final state of the transaction before the rows are read, because a server process whose
+// connection was cut may still commit. An id that this server has not assigned yet is of a server that it
+// replaced, and was never committed here. NULL: the transaction is too old for the server to know.
 constexpr const char* kFate = R"sql(
     SELECT CASE WHEN $1::xid8 < pg_current_xact_id() THEN pg_xact_status($1::xid8)
                 ELSE 'aborted'
@@ -38,7 +38,7 @@ Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt) {
   if (status == "in progress") return {.fate = Fate::kPending};
   if (status == "aborted") return {.fate = Fate::kAborted};
 
-  // Only now: the doubtful transaction held the lock on the heartbeat for as long as it lived.
+  // The heartbeat moves only now, because the transaction in doubt kept it locked until its own end.
   Resolved resolved{.fate = Fate::kAborted, .owned_since = Steady::now()};
   MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
   const pqxx::result rows = transaction.Exec(kRowsOfClaim, postgres::TimestampOf(doubt.claimed.anchor.at),

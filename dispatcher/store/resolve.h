@@ -11,7 +11,7 @@
 namespace postcall::store {
 
 enum class Fate {
-  kPending,    // the cut server process may still commit: ask again
+  kPending,    // the server process whose connection was cut may still commit: ask again
   kAborted,    // nothing was claimed; the rows are in the outbox
   kOnlyHere,   // the claim was made, but no synchronous standby is known to have it: ask again
   kCommitted,  // the claim was made
@@ -24,8 +24,8 @@ struct Resolved {
 };
 
 // Its own write comes after the claim, so a standby that has this write has the claim. The write proves that
-// the dispatcher lives, and registers it again when others took it for dead meanwhile; then the claim's rows
-// are `unknown`, and none is in flight. Throws Unavailable or Refused; ask again then.
+// the dispatcher lives, and registers it again when others have declared it dead meanwhile; then the claim's
+// rows are `unknown`, and none is in flight. Throws Unavailable or Refused; ask again then.
 Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt);
 
 }  // namespace postcall::store

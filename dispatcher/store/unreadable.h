@@ -37,8 +37,8 @@ NotRead TellUnreadable(std::span<const PickedRow* const> rows, const Error& erro
       .row = row, .timed_out = std::is_same_v<Error, postgres::Unavailable>, .error = error.what()};
 }
 
-// Reads for `rows`, of which there is one at least. None when they were read. Throws what is not about the
-// rows. The transaction is over unless they were read.
+// Calls `reading` for `rows`, of which there is at least one. No value: they were read; otherwise the
+// transaction is over. Throws errors that are not about the rows.
 // `of_all`: for a claim of all agents, whose reads the server ends after `read_limit`.
 template <class Reading>
 std::optional<NotRead> TryReading(std::span<const PickedRow* const> rows, bool of_all,
@@ -51,7 +51,7 @@ std::optional<NotRead> TryReading(std::span<const PickedRow* const> rows, bool o
     if (!IsAboutRows(refused)) throw;
     return TellUnreadable(rows, refused, static_cast<int>(rows.size() / 2), of_all);
   } catch (const postgres::Unavailable& unavailable) {
-    // Cancelled or cut off at once, it was not for the time that it took.
+    // When the read was cancelled or cut off early, its time is not the reason.
     const auto took = Steady::now() - start;
     if (of_all ? took < read_limit || !postgres::IsQueryCanceled(unavailable.sqlstate())
                : took < kLongRead || postgres::IsLockNotAvailable(unavailable.sqlstate()))
