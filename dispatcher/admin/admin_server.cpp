@@ -34,7 +34,7 @@ tcp::acceptor Listen(boost::asio::io_context& loop, const ListenAddress& wanted)
   tcp::resolver resolver(loop);
   const auto found = resolver.resolve(wanted.host, std::to_string(wanted.port),
                                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
-  // A name may have several addresses; the first that this machine can listen on is taken.
+  // A name may have several addresses; the server uses the first one that this machine can listen on.
   for (const auto& entry : found) {
     const tcp::endpoint endpoint = entry.endpoint();
     tcp::acceptor acceptor(loop);
@@ -114,7 +114,7 @@ class AdminServer::Impl {
         });
         return;
       }
-      // First, so that a failure below does not stop accepting.
+      // This is the first step, so that a failure below does not end the accepting.
       Accept();
       if (sessions_.size() >= options_.max_connections) MakeRoom();
       const auto session = std::make_shared<Session>(
@@ -125,9 +125,10 @@ class AdminServer::Impl {
     });
   }
 
-  // Closes one connection to make room for a new one, which may be the liveness check: the oldest of those
-  // that lose least. Only the older half is considered. Otherwise a client that holds all connections but one
-  // could make each new connection close the one before it, before that one has sent its request.
+  // Closes one connection to make room for a new one, which may be the liveness check. It closes the oldest
+  // of the connections whose clients lose least, and considers only the older half. Otherwise a client that
+  // holds all connections but one could make each new connection close the one before it, before that one has
+  // sent its request.
   void MakeRoom() {
     const auto end = sessions_.end() - static_cast<std::ptrdiff_t>(sessions_.size() / 2);
     const auto least = std::min_element(sessions_.begin(), end, [](const Session* one, const Session* other) {

@@ -18,7 +18,7 @@ struct AdminOptions {
   std::chrono::milliseconds timeout{
       10'000};  // until the client has read an answer, or begins the next request
   std::chrono::milliseconds request_timeout{2'000};  // until a whole request has arrived
-  std::size_t max_connections = 64;                  // at least 1; when all are in use, a new one closes one
+  std::size_t max_connections = 64;  // at least 1; when all are in use, a new one closes another
 };
 
 // The server cannot listen on the address. The text is one sentence with the address, the reason and what to

@@ -21,9 +21,10 @@ namespace postcall::admin {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   struct Timeouts {
-    // For a whole request, from its first byte; for the first request, from the start of the connection.
+    // The limit for a whole request, from its first byte; for the first request, from the start of the
+    // connection.
     std::chrono::milliseconds request;
-    // For the client to read an answer, and to begin the next request.
+    // The limit for the client to read an answer, and to begin the next request.
     std::chrono::milliseconds other;
   };
 

@@ -12,7 +12,7 @@ namespace postcall::cli {
 
 struct ConfigEntry {
   std::string key;
-  // One unless `array`. A number is written without underscores, a whole number in decimal.
+  // Has one element unless `array`. A number is written without underscores, a whole number in decimal.
   std::vector<std::string> values;
   bool array = false;
   int line = 0;

@@ -6,7 +6,7 @@ namespace postcall::cli {
 enum class ExitCode {
   kDone = 0,
   kFailed = 1,
-  kBadUsage = 2,  // of the command line, or a bad configuration
+  kBadUsage = 2,  // the command line or the configuration is bad
 };
 
 }  // namespace postcall::cli

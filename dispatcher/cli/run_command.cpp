@@ -166,8 +166,8 @@ struct FirstLook {
   std::optional<store::DatabaseFacts> facts;  // no value: it is away
 };
 
-// A database that does not fit is a fault that ends the start. For a database that is away the service waits,
-// as it does later.
+// A database that does not fit ends the start. While the database is away, the service waits for it, as it
+// does later.
 FirstLook LookAt(const std::string& database_url) {
   try {
     postgres::Session session({database_url, "postcall-dispatcher"});

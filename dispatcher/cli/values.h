@@ -19,7 +19,7 @@ Result<double> ParseShare(std::string_view text);
 // or 2GiB"
 Result<std::int64_t> ParseBytes(std::string_view text, std::int64_t least, std::int64_t most);
 
-// true, yes, on, 1, and their opposites.
+// Reads true, yes, on, 1, and their opposites.
 Result<bool> ParseSwitch(std::string_view text);
 
 }  // namespace postcall::cli

@@ -127,7 +127,7 @@ class Engine::Impl : public std::enable_shared_from_this<Engine::Impl> {
   void Iterate() {
     // Deadlines are checked after each piece of work, so that they hold while the loop is busy.
     watch_.Dispatch([this] { EndOverdue(); });
-    // It closes as many as may start, so that no more descriptors are in use than POSTs in flight.
+    // At most as many are closed as may start, so that no more descriptors are in use than POSTs in flight.
     for (std::size_t i = 0; i < kClosesPerIteration && !closing_.empty(); ++i) {
       closing_.pop_front();
       EndOverdue();

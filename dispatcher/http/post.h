@@ -17,7 +17,8 @@ namespace postcall::http {
 
 struct PostRequest {
   Url url;  // as validated by schema/url.h
-  // The customer's and the signature's, in addition to those of every POST. They are checked already.
+  // The headers of the customer and of the signature, in addition to those of every POST. They are checked
+  // already.
   std::vector<Header> headers;
   std::string body;
   SteadyTime send_before;  // no byte of the request leaves at or after this moment

@@ -31,7 +31,7 @@ void Transfer::Start() {
 
   context_.resolver.Lookup(host, [weak = weak_from_this()](const LookupResult& lookup) {
     const auto self = weak.lock();
-    if (self && self->state_.Is(State::kLookup)) self->OnLookup(lookup);  // else the deadline came before
+    if (self && self->state_.Is(State::kLookup)) self->OnLookup(lookup);  // otherwise the deadline came first
   });
 }
 
@@ -62,7 +62,7 @@ void Transfer::Queue() {
 }
 
 void Transfer::StartAttempt() {
-  if (!state_.Is(State::kQueued)) return;  // the deadline came before
+  if (!state_.Is(State::kQueued)) return;  // the deadline came first
   const auto address = untried_.back();
   untried_.pop_back();
   ++attempts_;

@@ -81,7 +81,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
 
   // libcurl is done with the attempt.
   void OnAttemptOver(CURLcode code);
-  // The time in which the n-th attempt had to connect is over; so may be the attempt.
+  // The time for the n-th attempt to connect is over. The attempt itself may be over, too.
   void OnSlowConnect(int attempt);
   void OnDeadline();
 

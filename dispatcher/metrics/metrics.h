@@ -119,7 +119,7 @@ class Metrics {
 
   // Sources of postcall_certificate_expiry_timestamp_seconds, postcall_certificates_expired,
   // postcall_agents_failing and _active. The first is +Inf while no certificate will end, so that an alert
-  // "ends within 14 days" does not fire then.
+  // "ends within a week" does not fire then.
   CertificateExpiry certificates;
   AgentHealth agents;
 

@@ -1,4 +1,4 @@
-// Checks --database-url, and makes libpq's connection words of it with the limits of time that a service
+// Checks --database-url, and makes libpq's connection words from it, with the time limits that a service
 // needs. Any thread.
 #pragma once
 

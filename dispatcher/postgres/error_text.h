@@ -6,7 +6,7 @@
 
 namespace postcall::postgres {
 
-// Of "ERROR:  relation … does not exist\nLINE 1: …" returns the first line, because the others may quote
+// Returns the first line of "ERROR:  relation … does not exist\nLINE 1: …", because the others may quote
 // rows. It leaves out the severity, which is in the server's language ("FEHLER:  "), and the prefix of
 // libpqxx 7 ("Failure during '…': ").
 std::string FirstLine(std::string_view message);
