@@ -4,12 +4,9 @@
 #   tests/bench/run.sh [--check]
 #
 # It uses calls that are due already, in a private PostgreSQL with the shipped settings (fsync too); an nginx that
-# answers
-# 200; and the dispatcher with its defaults. In turns with it, tests/bench/bare_loop.cpp POSTs the same bodies to the
-# same
-# nginx without database or JSON. All run on this machine, so the figures are proportions, not promises. They are
-# medians,
-# because machines are noisy.
+# answers 200; and the dispatcher with its defaults. In turns with it, tests/bench/bare_loop.cpp POSTs the same bodies to
+# the same nginx without database or JSON. All run on this machine, so the figures are proportions, not promises. They
+# are medians, because machines are noisy.
 #
 #   BENCH_CALLS (20000), BENCH_AGENTS (200), BENCH_ROUNDS (3), BENCH_BUILD (build/release, built when it is not given)
 #
@@ -120,7 +117,7 @@ run_dispatcher() {
                            (SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight')") == 0 ]]; do
     kill -0 "$dispatcher" 2>/dev/null || fail "the dispatcher ended early" "$folder/dispatcher.log"
     ((SECONDS < deadline)) || fail "the dispatcher is not done in time" "$folder/dispatcher.log"
-    sleep 1 # to ask costs what is measured
+    sleep 1 # each query uses CPU time that is measured
   done
   local cpu
   cpu=$(processor_time "$dispatcher")

@@ -72,7 +72,7 @@ TEST_F(DatabaseErrors, CountEachRequeueThatFailed) {
   ASSERT_NO_FATAL_FAILURE(WaitUntilCounted(service));
   ASSERT_TRUE(service.WaitForMetric("postcall_partitions_ahead_days", 7));
   endpoint_.CloseConnections();
-  service.Limit(RLIMIT_NOFILE, 3);  // no other descriptor is to be had
+  service.Limit(RLIMIT_NOFILE, 3);  // no other descriptor can be opened
   platform_.CompleteCalls("agent", "call-", 1);
   ASSERT_TRUE(service.WaitForLog("requeueing a delivery")) << service.log();
   ASSERT_TRUE(platform_.WaitForValue("SELECT last_value >= 3 FROM tries", "t"));
@@ -99,7 +99,7 @@ TEST_F(DatabaseErrors, CountEachConfirmationThatFailed) {
   });
   platform_.CompleteCalls("agent", "call-", 1);
   ASSERT_TRUE(proxy.WaitForFaults(1));
-  std::this_thread::sleep_for(1500ms);  // for longer than a claim vouches for its rows
+  std::this_thread::sleep_for(1500ms);  // after this time a delivery is confirmed before it is sent
   service.Signal(SIGCONT);
   ASSERT_TRUE(platform_.WaitUntilSettled());
   EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 1}}));

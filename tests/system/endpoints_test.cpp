@@ -223,8 +223,8 @@ TEST_F(Endpoints, OfEveryKindAtOnceEndInTimeFillNoMemoryAndDelayNoOther) {
   add_tls("plain-text-for-a-handshake", good, 0, {.at_accept = Send(Response(400)) + Close()});
   add_tls("drip-in-handshake", good, 0, {.handshake_drip = 1s});
   scenarios_["drip-in-handshake"].outcome = "timeout";
-  // Redirects to an internal address. It is allowed here, so that only the rule prevents that they are
-  // followed.
+  // Redirects to an internal address. It is allowed here, so that only the rule about redirects keeps the
+  // dispatcher from following them.
   HostileEndpoint& inside = Add();
   for (const int status : {301, 302, 303, 307, 308}) {
     const std::string name = "redirect-" + std::to_string(status);

@@ -226,7 +226,7 @@ TEST_F(Housekeeping, SamplesTheReconciliationEveryMinute) {
       [&](int run) { return metrics_.unaccounted.Value() == run - 1; });
 }
 
-// An hour is closed by the run after the one that noted the transactions that were open, so it takes two.
+// One run notes the transactions that are open, and the next run closes the hour, so it takes two runs.
 TEST_F(Housekeeping, ClosesHoursEveryTenMinutes) {
   const auto enqueue = [this](int hours_ago) {
     Query("INSERT INTO webhook_decisions (call_id, decided_at, agent_id) VALUES ('h" +

@@ -1,4 +1,4 @@
-// What is left of a batch when a part of it cannot be written yet.
+// The recorder writes the rest of a batch when a part of it cannot be written yet.
 #include "dispatcher/dispatch/recorder.h"
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Which rows a claim takes, and in which order.
+// Which rows a claim picks, and in which order.
 #include "dispatcher/store/claim.h"
 
 #include <set>
@@ -82,7 +82,7 @@ TEST_F(Claim, BeginsAfterTheLastAgentAndGoesRound) {
   ClaimWith(Limits(6, 2, first.last_agent), seen_.SendAll());
   EXPECT_THAT(seen_.agents, ElementsAre("b", "b", "c", "c", "d", "d"));
   seen_.agents.clear();
-  // What is left: two of a, two of b. The agent that came last may come first again.
+  // Two rows of a and two of b are left. The agent that came last may come first again.
   ClaimWith(Limits(6, 2, AgentId("d")), seen_.SendAll());
   EXPECT_THAT(seen_.agents, ElementsAre("a", "a", "b", "b"));
 }
@@ -117,7 +117,7 @@ TEST_F(Claim, TakesACallWhoseWaitForItsAnalysisIsOver) {
   EXPECT_EQ(Value("SELECT call_id FROM webhook_outbox WHERE awaits_analysis"), "a3");
 }
 
-// Or every claim would do it again.
+// Otherwise every claim would make them ready again.
 TEST_F(Claim, LeavesReadyWhatItMadeReady) {
   AddAgent("a");
   AddCalls("a", 2, "a");
@@ -241,7 +241,8 @@ TEST_F(Claim, SaysThatThereIsNothing) {
   EXPECT_FALSE(pick(Limits(10, 10)));
 }
 
-// Vacuumed while it was empty, the outbox seems empty to the planner, however much it holds by now.
+// The outbox was vacuumed while it was empty, so the planner believes that it is empty, however many rows it
+// has now.
 TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
   constexpr int kCalls = 200'000;
   const auto fill = [&](int count) {
@@ -264,7 +265,7 @@ TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
   EXPECT_EQ(Outbox(), kCalls - 500);
 }
 
-// Each waits for another agent, so no step leads over several of them.
+// Each call is of another agent, so no step from agent to agent passes several of them.
 TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
   const auto quickest = [&] {
     auto least = Steady::duration::max();
@@ -277,7 +278,7 @@ TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
   };
   AddAgent("a");
   AddCalls("a", 1, "a");
-  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour'");  // an agent to begin with
+  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour'");  // one agent
   const auto without = quickest();
   Query(
       "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)"

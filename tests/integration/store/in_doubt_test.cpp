@@ -67,7 +67,7 @@ TEST_F(ClaimInDoubt, IsGivenUpWhenTheServerNeverSawTheCommit) {
   EXPECT_THAT(dispatcher_.ClaimAll(proxied_).to_send, SizeIs(5));
 }
 
-// "No row found" is not "rolled back" while the cut server process lives.
+// "No row found" does not mean "rolled back" while the server process still runs.
 TEST_F(ClaimInDoubt, StaysPendingUntilTheServerProcessHasDecided) {
   const InDoubt doubt = ClaimWith(CommitFault::kHold);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Resolve(doubt).fate, Fate::kPending);
@@ -116,7 +116,7 @@ TEST_F(ClaimInDoubt, CountsWhatItFinishedAsCommittedToo) {
   EXPECT_EQ(Log("skipped"), 5);
 }
 
-// The server took over from another, which had given out more ids than it knows of.
+// The server has replaced another one, which had assigned more ids than this one knows of.
 TEST_F(ClaimInDoubt, IsGivenUpWhenTheServerNeverGaveOutItsTransaction) {
   InDoubt doubt = ClaimWith(CommitFault::kCutBeforeRequest);
   doubt.transaction_id = "123456789012";

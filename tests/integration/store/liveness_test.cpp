@@ -102,7 +102,7 @@ TEST_F(Watching, StartsAgainWhenItsOwnConnectionWasLost) {
   EXPECT_THAT(LookAfter(seconds(5)), SizeIs(1));
 }
 
-// It was stopped itself, or the whole machine was: what others did meanwhile it cannot know.
+// The observer or its whole machine was stopped, so it cannot know what others did meanwhile.
 TEST_F(Watching, StartsAgainWhenItDidNotLookForLong) {
   ClaimCalls(1);
   LookAfter(seconds(5));
@@ -137,7 +137,7 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   EXPECT_EQ(Log("in_flight"), 2);
 }
 
-// The declaration has taken the dispatcher off the list and not yet committed.
+// The declaration has deleted the dispatcher's row and has not yet committed.
 TEST_F(Watching, DoesNotReachWhatIsClaimedAfterTheDeclaration) {
   ClaimCalls(2);
   pqxx::connection declaring(url_);

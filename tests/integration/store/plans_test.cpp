@@ -1,4 +1,4 @@
-// The statements of the deliveries' way have the plans that they were written for, whatever PostgreSQL
+// The statements that every delivery needs have the plans that they were written for, whatever PostgreSQL
 // assumes about its tables: they fill and empty within seconds, and statistics are out of date.
 #include <thread>
 

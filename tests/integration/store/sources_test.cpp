@@ -62,7 +62,7 @@ TEST_F(ClaimSources, AreTheCallWithItsDetailsAndAnalysis) {
 }
 
 // A voice agent's prompt is in its settings too.
-TEST_F(ClaimSources, AreOfTheSettingsOnlyWhatIsUsed) {
+TEST_F(ClaimSources, HoldOnlyTheSettingsThatAreUsed) {
   AddAgent("agent", R"({"webhooks": {"postCall": "https://example.com", "headers": {"X-A": ""}}})");
   Query(
       "UPDATE agents SET settings = jsonb_set(settings || jsonb_build_object('prompt', repeat('x', 1000000)),"
@@ -76,7 +76,7 @@ TEST_F(ClaimSources, AreOfTheSettingsOnlyWhatIsUsed) {
   EXPECT_EQ(Log("in_flight"), 1);
 }
 
-// ParseAgentSettings says of the text that a claim reads what it says of the whole document.
+// ParseAgentSettings gives the same result for the text that a claim reads as for the whole document.
 TEST_F(ClaimSources, LetSettingsOfEveryShapeBeParsedAsTheWholeDocument) {
   std::vector<std::string> documents = {
       "5", "true", "null", R"("webhooks")", "[]", R"(["webhooks", {"postCall": "https://h"}])", "{}"};

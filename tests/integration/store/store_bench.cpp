@@ -1,7 +1,7 @@
-// What a claim and a record cost: microseconds a row, in batches, on a private PostgreSQL with fsync on.
+// What a claim and a record cost: microseconds per row, in batches, on a private PostgreSQL with fsync on.
 //   store_bench [rows] [batch] [--long-transaction | --wrong-moment]
-// 200 agents with a backlog, one among them with a third of all rows. --wrong-moment: the tables are full
-// of an earlier backlog's dead rows, which an open transaction keeps, and were analysed with three rows left.
+// 200 agents have a backlog, one of them has a third of all rows. --wrong-moment: the tables are full of an
+// earlier backlog's dead rows, which an open transaction keeps, and were analysed with three rows left.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -73,7 +73,7 @@ Cost Now(pid_t server) {
           ServerCpu(server)};
 }
 
-// The mean of all batches, and the best batch: what a quiet machine would come near to.
+// The mean of all batches, and the best batch, which shows about what a quiet machine would need.
 class Meter {
  public:
   Meter(const char* what, pid_t server) : what_(what), server_(server), begin_(Now(server)) {}

@@ -84,7 +84,7 @@ struct Intake {
 // Admits every row.
 Intake IntakeBy(Decide decide);
 
-// What a claim came to, whatever it was.
+// How a claim ended, in each of the possible ways.
 struct Made {
   ClaimId claim_id;
   ClockAnchor anchor{};

@@ -45,7 +45,8 @@ TEST_F(ClaimSources, AlwaysGiveTheFirstRow) {
   EXPECT_THAT(ClaimWith(limits, seen.SendAll()).to_send, SizeIs(1));
 }
 
-// Compressed a thousand times, a hundred such rows are small on disk: their text is what counts.
+// A hundred such rows are small on disk, because they are compressed to a thousandth. The size of their text
+// counts.
 TEST_F(ClaimSources, CountTextAndNotWhatItTakesOnDisk) {
   AddAgent("a");
   AddCalls("a", 100, "a");
@@ -152,7 +153,7 @@ TEST_F(ClaimSources, AreReadForAMomentAtATime) {
   EXPECT_TRUE(claimed.more);
 }
 
-// As one of a kilobyte that is a gigabyte as text.
+// Such a call may be a row of a kilobyte that is a gigabyte as text.
 TEST_F(ClaimSources, ThatTakeTooLongAreReadApartFromTheOthers) {
   for (const char* agent : {"a", "b", "c"}) {
     AddAgent(agent);

@@ -16,7 +16,7 @@ TEST(Progress, NamesTheThreadsThatMakeNone) {
   EXPECT_TRUE(progress.StuckSince(now).empty());
 }
 
-TEST(Progress, IsNotMissedOfAThreadThatHasJustBegun) {
+TEST(Progress, IsNotExpectedOfAThreadThatHasJustBegun) {
   Progress progress;
   const SteadyTime before = Steady::now();
   progress.Add("claim");

@@ -151,8 +151,8 @@ TEST_F(WorkerTest, MayBeStoppedAgainAndWithoutHavingStarted) {
   other.Stop();
 }
 
-// It may have something left to do that needs time: the recorder's last outcomes. Its stop woke it once, and
-// no more.
+// A body may still have work that needs time when it is stopped, such as the recorder's last outcomes. The
+// stop wakes it only once.
 TEST_F(WorkerTest, WaitsOnWhenItWasToldToStop) {
   int waits = 0;
   std::promise<void> over;
@@ -200,7 +200,7 @@ TEST_F(WorkerTest, MakesProgressWhenItWorksAndWaits) {
       << "it works, and notes nothing";
   go_on.set_value();
   Await(waiting.get_future());
-  // Nothing is expected of it before the end of its wait.
+  // It need not make progress before the end of its wait.
   const SteadyTime end = Steady::now() + kSoon;
   while (!progress_.StuckSince(Steady::now() + 1min).empty() && Steady::now() < end)
     std::this_thread::yield();
