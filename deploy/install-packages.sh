@@ -53,7 +53,7 @@ restore() {
   rmdir --ignore-fail-on-non-empty -- "${no_cluster%/*}" 2>/dev/null || true
 }
 
-# Calls apt as root, and prevents that a package starts a service when it is installed.
+# Calls apt as root, and prevents packages from starting a service when they are installed.
 install_as_root() {
   # Two copies of this project may run this at the same time.
   exec 9>/run/lock/postcall-install-packages

@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # A private PostgreSQL for a script: initdb makes it in a folder, and it can be reached only through a Unix socket in
-# that
-# folder, so that any number of them can run at the same time. Source this file, then:
+# that folder, so that any number of them can run at the same time. Source this file, then:
 #
 #   private_postgres_start DIR [-c name=value …]   DIR exists and is the caller's; sets PGHOST, PGUSER, PGDATABASE
 #   private_postgres_stop                          idempotent; ends that server only, by its process id
