@@ -114,7 +114,7 @@ class Recorder {
   SteadyTime deadline_ GUARDED_BY(mutex_) = SteadyTime::max();
   std::size_t in_batches_ GUARDED_BY(mutex_) = 0;  // rows that the two batches hold
 
-  // The record thread's own: what it took from the queues and has not yet written.
+  // Only the record thread uses these: the rows that it took from the queues and has not yet written.
   Batch<store::Finished> finished_batch_;
   Batch<store::ToRequeue> requeue_batch_;
   std::string said_;  // why it failed last, as logged

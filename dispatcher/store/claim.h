@@ -71,7 +71,7 @@ struct PickedRow {
   DatabaseTime due_at;
   int requeues = 0;  // how often it was requeued
 
-  // The claim's own.
+  // Only the claim uses these.
   std::size_t position = 0;        // in the order of the pick
   std::string location;            // of the row in the outbox, while the claim is open
   bool was_unread = false;         // it was postponed because its call could not be read

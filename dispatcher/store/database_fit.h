@@ -15,9 +15,9 @@ namespace postcall::store {
 // Unavailable or Refused.
 std::optional<std::string> FaultOfDatabase(postgres::Session& session);
 
-// The room's own. A statement that returns no row when both views fit, otherwise one row with one sentence.
-// The views must be in the schema of webhook_outbox, or in the current schema when that table does not exist
-// yet.
+// Used only in this room. A statement that returns no row when both views fit, otherwise one row with one
+// sentence. The views must be in the schema of webhook_outbox, or in the current schema when that table does
+// not exist yet.
 extern const char* const kFaultOfSourceViews;
 
 // The same for the tables below these views, as deep as views go: a call whose row is hidden would be lost.

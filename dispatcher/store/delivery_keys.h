@@ -1,4 +1,4 @@
-// A batch of delivery keys as arrays of parameters. The room's own; a value type.
+// A batch of delivery keys as arrays of parameters. Used only in this room; a value type.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Writes a batch whole, or without the rows that the server refuses. The room's own; on the thread that owns
-// the session.
+// Writes a batch whole, or without the rows that the server refuses. Used only in this room; on the thread
+// that owns the session.
 #pragma once
 
 #include <span>

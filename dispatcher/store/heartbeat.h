@@ -1,5 +1,5 @@
-// Proof that this dispatcher lives, made inside the transaction that needs it. The room's own; on the thread
-// that owns the session.
+// Proof that this dispatcher lives, made inside the transaction that needs it. Used only in this room; on the
+// thread that owns the session.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Writes a batch to the log without the rows that another transaction has locked. The room's own; on the
-// thread that owns the session.
+// Writes a batch to the log without the rows that another transaction has locked. Used only in this room; on
+// the thread that owns the session.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The calls and settings that payloads are made of, as the two source views give them for a claim's rows
-// (CONTRACT §3). The room's own; on the thread that owns the session.
+// (CONTRACT §3). Used only in this room; on the thread that owns the session.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // What our transactions set beside postgres::Transaction's own settings: how they are planned, and for how
-// long they may run. The room's own.
+// long they may run. Used only in this room.
 #pragma once
 
 #include <chrono>

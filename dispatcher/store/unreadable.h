@@ -1,5 +1,5 @@
 // Tells what is wrong with some rows of a claim from what is wrong with the database: a call that cannot be
-// read, or not in time, holds up no other. The room's own; on the thread that owns the session.
+// read, or not in time, holds up no other. Used only in this room; on the thread that owns the session.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The last part of a claim: its rows leave the outbox and enter the log. The room's own; on the thread that
-// owns the session.
+// The last part of a claim: its rows leave the outbox and enter the log. Used only in this room; on the
+// thread that owns the session.
 #pragma once
 
 #include <chrono>
