@@ -234,7 +234,8 @@ ExitCode RunCommand(const Options& options) {
 
   int signal = 0;
   sigwait(&signals, &signal);
-  log::Info("stopping: no more claims, waiting for what is in flight", {{"signal", strsignal(signal)}});
+  log::Info("stopping, claiming no more, waiting for the deliveries in flight",
+            {{"signal", strsignal(signal)}});
   const std::vector<store::Finished> unrecorded = dispatcher->Stop();
   admin->Stop();
   const SteadyTime by = Steady::now() + kPrintWithin;

@@ -110,7 +110,7 @@ bool ClaimLoop::OutcomesCanBeRecorded() {
   if (!fault) {
     recorder_fault_since_ = SteadyTime::max();
     if (std::exchange(said_recorder_fault_, false))
-      log::Info("outcomes can be recorded again, claiming goes on");
+      log::Info("outcomes can be recorded again, claiming continues");
     return true;
   }
   const SteadyTime now = Steady::now();

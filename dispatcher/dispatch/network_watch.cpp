@@ -20,7 +20,7 @@ std::string FaultSentence(NetworkSign sign) {
     case NetworkSign::kNoRoute:
       return "the network is down: there is no route to any endpoint";
     case NetworkSign::kNoNameServer:
-      return "the network is down: no name server tells the address of any endpoint";
+      return "the network is down: no name server resolves the name of any endpoint";
     case NetworkSign::kSilence:
       return "the network is down: none of the endpoints that were reached before answers";
   }

@@ -33,7 +33,8 @@ store::Finished NotSent(const store::ToRequeue& row) {
   entry.finished_at = row.key.claimed_at;
   entry.result.outcome = Outcome::kNotSent;
   entry.result.reached = Reached::kNothing;
-  entry.result.error = "Nothing was sent because of a fault of this machine, and the database was away.";
+  entry.result.error =
+      "Nothing was sent because of a fault of this machine, and the call could not be requeued.";
   return entry;
 }
 

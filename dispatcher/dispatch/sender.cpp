@@ -138,9 +138,9 @@ void Sender::Done(ClaimedDeliveryPtr delivery, http::PostResult post) {
 // down"). Requeueing them does not count towards kMaxRequeues.
 void Sender::LookAtNetwork(SteadyTime now) {
   NetworkWatch::Found found = network_watch_.Decide(now);
-  if (found.came_up) log::Info("the network is up again, claiming goes on");
+  if (found.came_up) log::Info("the network is up again, claiming continues");
   if (found.went_down) {
-    log::Error("the network is down, claiming stops but for one call per second",
+    log::Error("the network is down, claiming stops except for one call per second",
                {{"error", network_watch_.fault().value_or("")}});
     admission_.PauseAll(now + kPauseAfterFault);
   }

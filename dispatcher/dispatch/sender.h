@@ -41,7 +41,7 @@ class Sender {
   // by now.
   void GiveUp(ClaimedDeliveryPtr delivery, const char* error);
   static constexpr const char* kHeldUp =
-      "Nothing was sent: the dispatcher was held up for so long that other dispatchers took it for dead.";
+      "Nothing was sent: the dispatcher was held up for so long that other dispatchers declared it dead.";
   static constexpr const char* kStopped = "Nothing was sent: the dispatcher stopped before it could send.";
   static constexpr const char* kInDoubt =
       "Nothing was sent: the dispatcher stopped before it knew whether the call was claimed.";

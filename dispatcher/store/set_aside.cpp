@@ -43,9 +43,9 @@ std::variant<Claimed, InDoubt> SetAside(postgres::Session& session, const Claime
   const pqxx::result locked = transaction.Exec(kLock, row.id.get());
   if (locked.empty()) return Claimed{};  // it is another dispatcher's by now
   const bool is_last = locked[0][1].as<bool>();
-  log::Error(
-      is_last ? "a call cannot be read and is given up" : "a call cannot be read and is tried again later",
-      {{"call", row.call_id.get()}, {"error", unreadable.error}});
+  log::Error(is_last ? "a call could not be read for ten minutes, it ends as not_sent"
+                     : "a call cannot be read and is tried again later",
+             {{"call", row.call_id.get()}, {"error", unreadable.error}});
   if (!is_last) {
     transaction.Exec(kPostpone, row.id.get());
     transaction.Commit();
