@@ -236,13 +236,13 @@ ExitCode RunCommand(const Options& options) {
   sigwait(&signals, &signal);
   log::Info("stopping, claiming no more, waiting for the deliveries in flight",
             {{"signal", strsignal(signal)}});
-  const std::vector<store::Finished> unrecorded = dispatcher->Stop();
+  const dispatch::Dispatcher::Stopped stopped = dispatcher->Stop();
   admin->Stop();
   const SteadyTime by = Steady::now() + kPrintWithin;
-  for (const store::Finished& finished : unrecorded) {
+  for (const store::Finished& finished : stopped.unrecorded) {
     if (!PrintUnrecorded(finished, by)) break;
   }
-  if (!unrecorded.empty()) return ExitCode::kFailed;
+  if (!stopped.unrecorded.empty() || stopped.cut_off > 0) return ExitCode::kFailed;
   log::Info("stopped");
   return ExitCode::kDone;
 }

@@ -57,9 +57,8 @@ std::optional<Slot> Admission::TryAdmit(const AgentId& agent_id, const std::stri
   return Slot(*this, recent_.insert(recent_.end(), Held{agent, endpoint, now}));
 }
 
-bool Admission::TryHoldBody(Ticket ticket, std::int64_t bytes, SteadyTime now) {
+bool Admission::TryHoldBody(Ticket ticket, std::int64_t bytes) {
   const MutexLock lock(mutex_);
-  if (now < paused_until_) return false;
   if (bytes_ > 0 && bytes_ + bytes > limits_.body_bytes) return false;
   bytes_ += bytes;
   ticket->bytes = bytes;

@@ -59,8 +59,7 @@ class Admission {
   // When this returns, no call of the previous waker is running. A waker must not call Admission.
   void SetWaker(UniqueFunction<void()> waker);
 
-  // To be called when this machine is out of descriptors or memory, or when the dispatcher stops. Nothing is
-  // admitted before `until`, and no body is held.
+  // To be called when this machine is out of descriptors or memory. Nothing is admitted before `until`.
   void PauseAll(SteadyTime until);
   // To be called when this machine is out of local ports for this endpoint. Only this endpoint waits.
   void PauseEndpoint(const std::string& endpoint, SteadyTime until);
@@ -98,7 +97,7 @@ class Admission {
   friend class Slot;
   using Ticket = std::list<Held>::iterator;
 
-  bool TryHoldBody(Ticket ticket, std::int64_t bytes, SteadyTime now);
+  bool TryHoldBody(Ticket ticket, std::int64_t bytes);
   void Release(Ticket ticket, std::optional<SteadyTime> over_at);
   int SlowLimit() const;
   bool HasRoom(const Endpoint& endpoint, SteadyTime now) const;
@@ -142,12 +141,9 @@ class Slot {
     if (admission_ != nullptr) admission_->Release(ticket_, std::nullopt);
   }
 
-  // Reserves `bytes` of memory for the body; call it once. False when there is no room, or when admission was
-  // paused after it admitted the delivery. A body larger than the whole limit has room when no other body is
-  // held, because otherwise it would never be sent.
-  bool TryHoldBody(std::int64_t bytes, SteadyTime now) {
-    return admission_->TryHoldBody(ticket_, bytes, now);
-  }
+  // Reserves `bytes` of memory for the body; call it once. False when there is no room. A body larger than
+  // the whole limit has room when no other body is held, because otherwise it would never be sent.
+  bool TryHoldBody(std::int64_t bytes) { return admission_->TryHoldBody(ticket_, bytes); }
 
   // The delivery is over. How long it took shows how fast its agent is.
   void Over(SteadyTime now) && { std::exchange(admission_, nullptr)->Release(ticket_, now); }

@@ -81,6 +81,8 @@ void ClaimLoop::Run() {
 }
 
 void ClaimLoop::RunOnce() {
+  // In a database that does not fit, too: other dispatchers must not declare this one dead meanwhile.
+  if (is_registered_) KeepRows();
   if (Steady::now() - looked_at_ >= kLookAgain) fits_ = false;
   if (!fits_) {
     doing_ = metrics::Operation::kHeartbeat;
@@ -89,16 +91,20 @@ void ClaimLoop::RunOnce() {
     if (!facts_) facts_ = store::ReadDatabaseFacts(session_);
     store::SendHeartbeat(session_, context_.dispatcher, context_.instance);
     heartbeat_at_ = looked_at_ = Steady::now();
-    fits_ = true;
+    fits_ = is_registered_ = true;
   }
-  doing_ = metrics::Operation::kHeartbeat;
-  SendHeartbeatIfDue();  // before the claim, because a claim that fails again and again must not stop it
-  doing_ = metrics::Operation::kConfirm;
-  ConfirmLate();
   doing_ = metrics::Operation::kClaim;
   pace_.Skip();
   if (!draining_ && OutcomesCanBeRecorded()) ClaimOnce();
   context_.admission.WakeAt(pace_.WakeAt(context_.admission.in_flight()));
+}
+
+// Before the claim, because a claim that fails again and again must not stop it.
+void ClaimLoop::KeepRows() {
+  doing_ = metrics::Operation::kHeartbeat;
+  SendHeartbeatIfDue();
+  doing_ = metrics::Operation::kConfirm;
+  ConfirmLate();
 }
 
 // A call that is sent must find a connection for its outcome (CONTRACT §4, "Records").
@@ -193,7 +199,7 @@ void ClaimLoop::ConfirmLate() {
   }
   for (ClaimedDeliveryPtr& delivery : waiting) {
     if (!confirmed.still_ours.contains(delivery->key.id)) {
-      context_.sender.GiveUp(std::move(delivery), Sender::kHeldUp);
+      context_.sender.GiveUp(std::move(delivery));
       continue;
     }
     delivery->owned_since = confirmed.owned_since;
@@ -240,8 +246,11 @@ void ClaimLoop::Fail(metrics::Operation operation, const std::exception& error) 
                  {{"operation", metrics::ToString(operation)}, {"error", error.what()}});
     return;
   }
-  fits_ = false;  // it may be another database by the time that it answers again
-  facts_.reset();
+  fits_ = false;
+  if (dynamic_cast<const postgres::DatabaseError*>(&error) != nullptr) {
+    is_registered_ = false;  // it may be another database by the time that it answers again
+    facts_.reset();
+  }
   SetFault(error.what());
 }
 

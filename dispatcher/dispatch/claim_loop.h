@@ -44,6 +44,7 @@ class ClaimLoop {
  private:
   void Run();
   void RunOnce();
+  void KeepRows();
   void ClaimOnce();
   void Note(const ClaimMade& made);
   void Note(ClaimInDoubt& doubt);
@@ -68,7 +69,8 @@ class ClaimLoop {
   // Only the claim thread uses these.
   ClaimPace pace_;
   SteadyTime heartbeat_at_;
-  bool fits_ = false;  // the database was looked at since it was last away
+  bool is_registered_ = false;  // in the database that is connected
+  bool fits_ = false;           // the database was looked at since it was last away
   SteadyTime looked_at_;
   std::optional<store::DatabaseFacts> facts_;  // as they were then
   metrics::Operation doing_ = metrics::Operation::kClaim;

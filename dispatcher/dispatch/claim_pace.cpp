@@ -58,7 +58,7 @@ bool ClaimPace::Note(const store::Unreadable& unreadable) {
   if (!is_of_its_agent) read_limit_ = std::min(2 * read_limit_, kLongestRead);
   read_singly_ = 0;
   if (unreadable.timed_out) last_agent_ = unreadable.row.agent_id;
-  ended_ = Walked(0, 0, true, 0);
+  ended_ = Ended::kCutShort;
   return is_of_its_agent;
 }
 

@@ -39,8 +39,8 @@ class ClaimPace {
   // The limits of the next claim. No value: no claim is made now.
   std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
 
-  // Call one of these after each Next that returned limits: it tells how the claim ended. Skip: no claim was
-  // tried.
+  // Call one of the Notes after each Next that returned limits: it tells how the claim ended. Skip comes
+  // before each try, so that it holds when none is made.
   void Skip();
   void Note(const ClaimMade& made, SteadyTime now);
   void Note(const ClaimInDoubt& doubt);

@@ -1,5 +1,6 @@
-// A delivery between its claim and its record: the row, what is to be sent, and the slot that it holds. It
-// has one owner at a time, who passes it on by unique_ptr. Its destructor releases its slot and its held row.
+// A delivery between its claim and its result: the row, what is to be sent, and the slot that it holds. It
+// has one owner at a time, who passes it on by unique_ptr. Its destructor releases its slot, and its held row
+// unless the recorder has that.
 #pragma once
 
 #include <memory>
@@ -34,15 +35,17 @@ struct ClaimedDelivery {
   Slot slot;
   HeldRow held;
 
-  ClockAnchor claimed;     // claimed_at by the database, and a steady moment that is not after it
+  ClockAnchor claimed;     // claimed_at by the database, and a steady moment that is not before it
   SteadyTime owned_since;  // when the row was last known to be ours, by its claim or a confirmation
   bool confirmed = false;  // by a confirmation since the claim
 
   // A send later than this after its claim first confirms that the row is still ours (CONTRACT §4).
   static constexpr Steady::duration kOwnedFor = std::chrono::seconds(10);
-  // A delivery that reaches the network later than this after its claim is confirmed first, once: otherwise
-  // too little of kOwnedFor might be left to connect in.
+  // A delivery that reaches the network later than kFreshFor after its claim, or later than kConfirmedFor
+  // after its confirmation, is confirmed first: otherwise too little of kOwnedFor might be left to connect
+  // in.
   static constexpr Steady::duration kFreshFor = std::chrono::seconds(1);
+  static constexpr Steady::duration kConfirmedFor = kOwnedFor / 2;
 
   // How often this machine may requeue a delivery before it ends as `not_sent` (CONTRACT §2).
   static constexpr int kMaxRequeues = 20;
@@ -56,7 +59,7 @@ struct ClaimedDelivery {
   }
 
   bool MustBeConfirmed(SteadyTime now) const {
-    return now - owned_since > (confirmed ? kOwnedFor : kFreshFor);
+    return now - owned_since > (confirmed ? kConfirmedFor : kFreshFor);
   }
   // The first byte leaves before this, or not at all.
   SteadyTime send_before() const { return owned_since + kOwnedFor; }

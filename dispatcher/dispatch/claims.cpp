@@ -100,7 +100,7 @@ std::optional<std::string> Claims::TrySettle(ClaimInDoubt& claim) {
     if (resolved.in_flight.contains(delivery->row.id)) {
       context_.sender.Send(std::move(delivery));
     } else {
-      context_.sender.GiveUp(std::move(delivery), Sender::kHeldUp);
+      context_.sender.GiveUp(std::move(delivery));
     }
   }
   CountFinished(claimed);
@@ -112,7 +112,7 @@ void Claims::Abandon(ClaimInDoubt claim) {
              {{"claim", claim.doubt.claimed.claim_id.get().ToString()}});
   for (ClaimedDeliveryPtr& delivery : claim.deliveries) {
     delivery->Own(claim.doubt.claimed);
-    context_.sender.GiveUp(std::move(delivery), Sender::kInDoubt);
+    context_.sender.Requeue(std::move(delivery));
   }
 }
 

@@ -43,7 +43,8 @@ class Claims {
   // handed to the network, and a claim that is not committed left its rows in the outbox, so the caller drops
   // its deliveries. A value is one sentence that says why the caller must ask again.
   std::optional<std::string> TrySettle(ClaimInDoubt& claim);
-  // To be called when there is no time to ask. Nothing of the claim was sent, and nothing will be sent.
+  // To be called when there is no time to ask. Nothing of the claim was sent. If it is committed, its
+  // rows are requeued.
   void Abandon(ClaimInDoubt claim);
 
  private:

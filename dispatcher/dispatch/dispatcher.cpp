@@ -44,14 +44,13 @@ void Dispatcher::Start() {
   slow_lane_->Start();
 }
 
-std::vector<store::Finished> Dispatcher::Stop() {
+Dispatcher::Stopped Dispatcher::Stop() {
   {
     const MutexLock lock(stop_mutex_);
     if (std::exchange(stopping_, true)) return {};
   }
   const SteadyTime start = Steady::now();
-  admission_.PauseAll(SteadyTime::max());  // a claim that is being made leaves its rows in the outbox
-  sender_->StopKeeping();
+  sender_->Drain(start + kDrainWithin - options_.http.timeout - kOverrun);
   slow_lane_->Drain();
   claim_loop_->Drain(start + kDrainWithin);
   recorder_->Drain(start + kStopWithin);
@@ -60,14 +59,15 @@ std::vector<store::Finished> Dispatcher::Stop() {
   claim_loop_->Stop();
   slow_lane_->Stop();
   sender_->Stop();
-  for (ClaimedDeliveryPtr& delivery : late_.TakeAll()) sender_->GiveUp(std::move(delivery), Sender::kStopped);
-  if (const int cut_off = admission_.in_flight(); cut_off > 0) {
+  for (ClaimedDeliveryPtr& delivery : late_.TakeAll()) sender_->Requeue(std::move(delivery));
+  Stopped stopped{.unrecorded = {}, .cut_off = admission_.in_flight()};
+  if (stopped.cut_off > 0) {
     log::Error("stopped while deliveries were in flight, another dispatcher will mark them unknown",
-               {{"deliveries", cut_off}});
+               {{"deliveries", stopped.cut_off}});
   }
-  std::vector<store::Finished> unrecorded = recorder_->Stop(start + kStopWithin);
-  if (unrecorded.empty()) recorder_->SignOff(id_);
-  return unrecorded;
+  stopped.unrecorded = recorder_->Stop(start + kStopWithin);
+  if (stopped.unrecorded.empty() && stopped.cut_off == 0) recorder_->SignOff(id_);
+  return stopped;
 }
 
 std::optional<std::string> Dispatcher::WhyNotReady() const {

@@ -44,11 +44,17 @@ class Dispatcher {
   void Start();
 
   // Claims no more, waits until all that is in flight is over and recorded, and ends the threads. Takes
-  // kStopWithin at most. Idempotent. Returns the outcomes that could not be recorded.
+  // kStopWithin at most. Idempotent.
   static constexpr Steady::duration kStopWithin = std::chrono::milliseconds(10'750);
-  // The part of kStopWithin in which the deliveries end; the last one takes 10.25 s at most (CONTRACT §2).
+  // The part of kStopWithin in which the deliveries end. One may last longer than its time-out by kOverrun
+  // (CONTRACT §2).
   static constexpr Steady::duration kDrainWithin = std::chrono::milliseconds(10'350);
-  std::vector<store::Finished> Stop();
+  static constexpr Steady::duration kOverrun = std::chrono::milliseconds(250);
+  struct Stopped {
+    std::vector<store::Finished> unrecorded;  // outcomes that the database did not accept in time
+    int cut_off = 0;                          // deliveries that were not over in time
+  };
+  Stopped Stop();
 
   // Sets the gauges that show this dispatcher's own numbers; to be called at each scrape. Any thread.
   void SampleGauges();

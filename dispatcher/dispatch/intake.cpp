@@ -48,7 +48,6 @@ Deliveries Intake::Admit(store::OpenClaim& claim) {
 }
 
 void Intake::AddBodies(store::OpenClaim& claim, Deliveries& admitted, store::OpenClaim::Calls calls) {
-  const SteadyTime now = Steady::now();
   admitted.resize(
       calls.size());  // the calls are those of the first deliveries: the limit of bytes ended the read
   for (std::size_t i = 0; i < calls.size(); ++i) {
@@ -60,7 +59,7 @@ void Intake::AddBodies(store::OpenClaim& claim, Deliveries& admitted, store::Ope
       continue;
     }
     delivery->body = BuildPayload(*calls[i]);
-    if (!delivery->slot.TryHoldBody(static_cast<std::int64_t>(delivery->body.size()), now)) {
+    if (!delivery->slot.TryHoldBody(static_cast<std::int64_t>(delivery->body.size()))) {
       delivery.reset();
       continue;
     }

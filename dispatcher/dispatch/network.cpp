@@ -44,7 +44,7 @@ Network::Network(int threads, const egress::Policy& policy, http::Reachability& 
 
 Network::~Network() { Stop(); }
 
-void Network::Post(const std::string& endpoint, Task task) {
+void Network::RunFor(const std::string& endpoint, Task task) {
   Lane& lane = *lanes_[std::hash<std::string>{}(endpoint) % lanes_.size()];
   boost::asio::post(lane.loop, [&lane, task = std::move(task)]() mutable { task(lane.engine); });
 }

@@ -30,7 +30,7 @@ class Network {
   ~Network();
 
   // Runs `task` on the thread of this endpoint.
-  void Post(const std::string& endpoint, Task task);
+  void RunFor(const std::string& endpoint, Task task);
 
   void Stop();
 

@@ -86,7 +86,7 @@ NetworkWatch::Found NetworkWatch::Decide(SteadyTime now) {
     found.went_down = true;
   }
   if (!fault_.empty() || !keeps_) {
-    found.ours = std::exchange(kept_, {});
+    (fault_.empty() ? found.undecided : found.networks) = std::exchange(kept_, {});
     return found;
   }
   std::erase_if(kept_, [&](FailedDelivery& failed) {

@@ -48,7 +48,8 @@ class NetworkWatch {
 
   struct Found {
     std::vector<FailedDelivery> endpoints;  // their failures are the endpoints' own
-    std::vector<FailedDelivery> ours;       // these deliveries are requeued
+    std::vector<FailedDelivery> networks;   // our network is down: these deliveries are requeued
+    std::vector<FailedDelivery> undecided;  // the dispatcher stops before it is known: requeued, too
     bool went_down = false;
     bool came_up = false;
   };

@@ -30,11 +30,10 @@ store::Finished NotSent(const store::ToRequeue& row) {
   store::Finished entry;
   entry.key = row.key;
   entry.cause = row.cause;
-  entry.finished_at = row.key.claimed_at;
+  entry.finished_at = row.over_at;
   entry.result.outcome = Outcome::kNotSent;
   entry.result.reached = Reached::kNothing;
-  entry.result.error =
-      "Nothing was sent because of a fault of this machine, and the call could not be requeued.";
+  entry.result.error = "Nothing was sent, and the call could not be requeued.";
   return entry;
 }
 
@@ -249,6 +248,7 @@ void Recorder::RecordBatch() {
   const MutexLock lock(mutex_);
   std::ranges::move(locked, std::back_inserter(locked_finished_));
   in_batches_ = requeue_batch_.rows.size();
+  CountUnrecorded();
 }
 
 void Recorder::RequeueBatch() {
@@ -258,6 +258,7 @@ void Recorder::RequeueBatch() {
   const MutexLock lock(mutex_);
   std::ranges::move(locked, std::back_inserter(locked_requeues_));
   in_batches_ = 0;
+  CountUnrecorded();
 }
 
 // These rows became `unknown` meanwhile, and the true outcome is that nothing was sent. A row that was

@@ -47,8 +47,13 @@ Sender::Sender(Options options, Admission& admission, Recorder& recorder, LateDe
 
 Sender::~Sender() { Stop(); }
 
+void Sender::Drain(SteadyTime start_before) {
+  start_before_ = start_before;
+  network_watch_.StopKeeping();
+}
+
 void Sender::Stop() {
-  sign_no_more_ = true;
+  Drain(SteadyTime());
   signer_.join();
   network_.Stop();
 }
@@ -58,26 +63,24 @@ void Sender::Send(ClaimedDeliveryPtr delivery) {
   if (!is_signed &&
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
     boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
-      if (sign_no_more_) {
-        GiveUp(std::move(delivery), kStopped);
-        return;
-      }
+      if (Steady::now() >= start_before_.load()) return Requeue(std::move(delivery));
       Sign(*delivery);
       Send(std::move(delivery));
     });
     return;
   }
   const std::string& endpoint = delivery->destination->endpoint;
-  network_.Post(endpoint, [this, delivery = std::move(delivery)](http::Engine& engine) mutable {
-    Post(engine, std::move(delivery));
+  network_.RunFor(endpoint, [this, delivery = std::move(delivery)](http::Engine& engine) mutable {
+    StartPost(engine, std::move(delivery));
   });
 }
 
-void Sender::GiveUp(ClaimedDeliveryPtr delivery, const char* error) {
+void Sender::GiveUp(ClaimedDeliveryPtr delivery) {
   DeliveryResult result;
   result.outcome = Outcome::kNotSent;
   result.reached = Reached::kNothing;
-  result.error = error;
+  result.error =
+      "Nothing was sent: the dispatcher was held up for so long that other dispatchers declared it dead.";
   Record(*delivery, std::move(result), Steady::now());
 }
 
@@ -93,8 +96,9 @@ void Sender::Sign(ClaimedDelivery& delivery) {
                                         delivery.body, delivery.destination->target().secrets);
 }
 
-void Sender::Post(http::Engine& engine, ClaimedDeliveryPtr delivery) {
+void Sender::StartPost(http::Engine& engine, ClaimedDeliveryPtr delivery) {
   const SteadyTime now = Steady::now();
+  if (now >= start_before_.load()) return Requeue(std::move(delivery));
   if (delivery->MustBeConfirmed(now)) {
     late_.Add(std::move(delivery));
     return;
@@ -119,7 +123,7 @@ void Sender::Done(ClaimedDeliveryPtr delivery, http::PostResult post) {
   const SteadyTime now = Steady::now();
   const std::string& endpoint = delivery->destination->endpoint;
   if (post.fault) {
-    Requeue(std::move(delivery), *post.fault, std::move(post.result));
+    OnLocalFault(std::move(delivery), *post.fault, std::move(post.result));
     return;
   }
   if (network_watch_.MayBeOurs(endpoint, post, now)) {
@@ -147,12 +151,11 @@ void Sender::LookAtNetwork(SteadyTime now) {
   for (FailedDelivery& failed : found.endpoints) {
     Finish(std::move(failed.delivery), std::move(failed.post.result), failed.failed_at);
   }
-  for (FailedDelivery& failed : found.ours) {
+  for (FailedDelivery& failed : found.networks) {
     metrics_.local_faults(LocalFault::kNetwork).Increment();
-    const ClaimedDeliveryPtr delivery = std::move(failed.delivery);
-    recorder_.Requeue({delivery->key, delivery->row.requeues, delivery->row.cause},
-                      std::move(delivery->held));
+    Requeue(std::move(failed.delivery));
   }
+  for (FailedDelivery& failed : found.undecided) Requeue(std::move(failed.delivery));
 }
 
 // A name server that works resolves a name that it resolved before. So asking for such a name shows within a
@@ -172,7 +175,7 @@ void Sender::AskForName(http::Engine& engine) {
 }
 
 // This machine's own fault, before a byte was sent: not the customer's (CONTRACT §2).
-void Sender::Requeue(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResult result) {
+void Sender::OnLocalFault(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResult result) {
   metrics_.local_faults(fault).Increment();
   const SteadyTime now = Steady::now();
   if (fault == LocalFault::kPorts) {
@@ -191,7 +194,14 @@ void Sender::Requeue(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResu
     Record(*delivery, std::move(result), now);
     return;
   }
-  recorder_.Requeue({delivery->key, delivery->row.requeues + 1, delivery->row.cause},
+  Requeue(std::move(delivery), /*counted=*/true);
+}
+
+void Sender::Requeue(ClaimedDeliveryPtr delivery, bool counted) {
+  recorder_.Requeue({.key = delivery->key,
+                     .requeues = delivery->row.requeues + (counted ? 1 : 0),
+                     .cause = delivery->row.cause,
+                     .over_at = delivery->claimed.ToDatabaseTime(Steady::now())},
                     std::move(delivery->held));
 }
 

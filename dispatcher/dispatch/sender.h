@@ -7,7 +7,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "common/progress.h"
 #include "dispatcher/dispatch/admission.h"
@@ -37,34 +37,34 @@ class Sender {
   // The claim is committed and the row is ours: from here on it is sent once, or ends with the reason why
   // not.
   void Send(ClaimedDeliveryPtr delivery);
-  // The delivery is never sent. It is recorded as `not_sent` with this error, even when the row is `unknown`
-  // by now.
-  void GiveUp(ClaimedDeliveryPtr delivery, const char* error);
-  static constexpr const char* kHeldUp =
-      "Nothing was sent: the dispatcher was held up for so long that other dispatchers declared it dead.";
-  static constexpr const char* kStopped = "Nothing was sent: the dispatcher stopped before it could send.";
-  static constexpr const char* kInDoubt =
-      "Nothing was sent: the dispatcher stopped before it knew whether the call was claimed.";
+  // The row is not ours any more, so it is never sent. It is recorded as `not_sent`, even when the row is
+  // `unknown` by now.
+  void GiveUp(ClaimedDeliveryPtr delivery);
+  // Nothing of it was sent, and the delivery is not the reason: its row, if it is ours, is moved back to the
+  // outbox. This does not count towards kMaxRequeues.
+  void Requeue(ClaimedDeliveryPtr delivery) { Requeue(std::move(delivery), /*counted=*/false); }
   // A call that ended within its claim, with nothing to send.
   void CountFinished(const store::FinishedRow& finished);
 
   // Why our own network is down, one sentence; none while it is up.
   std::optional<std::string> network_fault() const { return network_watch_.fault(); }
 
-  // The dispatcher stops: what waits to learn whether its failure is the network's is requeued now.
-  void StopKeeping() { network_watch_.StopKeeping(); }
+  // The dispatcher stops: a delivery that has not started by `start_before` is requeued, because it would be
+  // cut off before its time is over. So is what waits to learn whether its failure is the network's.
+  void Drain(SteadyTime start_before);
   // Ends the threads. What is in flight is cut off. Idempotent.
   void Stop();
 
  private:
   // On a network thread.
-  void Post(http::Engine& engine, ClaimedDeliveryPtr delivery);
+  void StartPost(http::Engine& engine, ClaimedDeliveryPtr delivery);
   void Done(ClaimedDeliveryPtr delivery, http::PostResult post);
   void LookAtNetwork(SteadyTime now);
   void AskForName(http::Engine& engine);
 
   void Sign(ClaimedDelivery& delivery);
-  void Requeue(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResult result);
+  void OnLocalFault(ClaimedDeliveryPtr delivery, LocalFault fault, DeliveryResult result);
+  void Requeue(ClaimedDeliveryPtr delivery, bool counted);
   void Finish(ClaimedDeliveryPtr delivery, DeliveryResult result, SteadyTime over_at);
   void Record(ClaimedDelivery& delivery, DeliveryResult result, SteadyTime over_at);
   void CountOutcome(Outcome outcome, Cause cause, const AgentId& agent);
@@ -76,7 +76,7 @@ class Sender {
   metrics::Metrics& metrics_;
   http::Reachability reachability_;
   NetworkWatch network_watch_{reachability_};
-  std::atomic<bool> sign_no_more_ = false;
+  std::atomic<SteadyTime> start_before_ = SteadyTime::max();
   Network network_;
   boost::asio::thread_pool signer_{1};  // signs large bodies, for which the network would have to wait
 };

@@ -1,11 +1,16 @@
 #include "dispatcher/dispatch/slow_readers.h"
 
+#include <algorithm>
+
 namespace postcall::dispatch {
 
 void SlowReaders::NoteTrouble(const AgentId& agent, bool proven, SteadyTime now) {
   const MutexLock lock(mutex_);
   const auto [reader, is_new] = readers_.try_emplace(agent);
-  if (!is_new && !reader->second.slow) reader->second.reads_to_leave *= kMoreAtEachReturn;
+  if (!is_new && !reader->second.slow) {
+    reader->second.reads_to_leave =
+        std::min(kMostReadsToLeave, reader->second.reads_to_leave * kMoreAtEachReturn);
+  }
   reader->second.slow = true;
   reader->second.proven |= proven;
   reader->second.reads_in_a_row = 0;

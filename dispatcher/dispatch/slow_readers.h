@@ -19,6 +19,7 @@ class SlowReaders {
   // return all the time.
   static constexpr int kReadsToLeave = 3;
   static constexpr int kMoreAtEachReturn = 4;
+  static constexpr int kMostReadsToLeave = 1000;
   // An agent that had no trouble for this long is forgotten.
   static constexpr Steady::duration kForgetAfter = std::chrono::minutes(10);
 

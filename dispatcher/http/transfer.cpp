@@ -94,7 +94,7 @@ void Transfer::OnAttemptOver(CURLcode code) {
   if (state_.Is(State::kClosing)) return state_.Enter(State::kOver);
   state_.Enter(State::kAttempted);
   if (Steady::now() >= deadline_) return OnDeadline();
-  // The request could not be sent in time. The deadline is near and will end the transfer.
+  // The row may not be ours any more, so the request must not be sent. The deadline ends the transfer.
   if (last_->state == AttemptState::kTooLate) return;
   // A kept connection had something unread. No byte of the request was sent, so this address is tried again,
   // over a connection of its own.

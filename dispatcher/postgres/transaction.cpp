@@ -50,6 +50,7 @@ const char* CodeOf(const pqxx::transaction_rollback& error) {
 
 Transaction::Transaction(Session& session, const std::string& settings, std::chrono::seconds limit)
     : state_(*session.state_), limit_(limit) {
+  if (Steady::now() >= state_.watchdog.limit()) throw Unavailable("no time is left for the database", "");
   if (state_.connection) {
     try {
       Begin(settings);

@@ -34,7 +34,8 @@ std::variant<OpenClaim::Calls, TooMany, Unreadable> OpenClaim::Read(std::span<co
   const Calls calls = calls_->all();
   if (calls.size() < rows.size()) {
     walk_.more = true;
-    walk_.last_agent = rows[calls.size() - 1]->agent_id;
+    const PickedRow& last = *rows[calls.size() - 1];
+    walk_.last_agent = last.agent_was_unknown ? AgentId() : last.agent_id;
   }
   return calls;
 }
@@ -44,6 +45,7 @@ std::variant<Claimed, InDoubt> OpenClaim::Commit(std::span<const ToSend> rows) &
     transaction_->Commit();  // what became ready
     return Claimed{};
   }
+  // The pick shortened the limits of this transaction (kPick).
   if (of_all_) transaction_->LimitStatements(kManyRowsLimit);
   return WriteClaim(*transaction_, claimer_, rows, std::move(finished_));
 }

@@ -144,7 +144,7 @@ struct InDoubt {
 class OpenClaim {
  public:
   // Locks due rows and reads the settings of their agents. It also makes rows ready whose wait for an
-  // analysis is over, even when nothing is claimed in the end.
+  // analysis is over, also when there is nothing to claim.
   //
   // A platform's own view may raise an error for some call, or take seconds: claims with fewer rows find its
   // agent, whose calls are claimed by themselves from then on (ClaimLimits::only_agents).

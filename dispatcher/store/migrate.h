@@ -43,13 +43,13 @@ struct Migrated {
   std::optional<std::string> closes_schema;
 };
 
-// Each migration is a transaction of its own: what was applied before an error stays, and the platform's
-// tables are locked for one migration and no longer. The functions, views and triggers and their grants are
-// one transaction, because they call each other: other sessions see all of them as they were, or all as they
-// are now. Each transaction waits for a lock of the platform's for half a second at a time, so that the
-// platform never queues behind it for longer, and for about a minute in all. An error when the database
-// cannot be brought to this version: a table or view does not fit, a right is missing. Throws
-// NeedsNewerBinary, and Unavailable when it cannot be reached.
+// Each migration is a transaction of its own, except that the first two are one: what was applied before an
+// error stays, and the platform's tables are locked for one migration and no longer. The functions, views and
+// triggers and their grants are one transaction, because they call each other: other sessions see all of them
+// as they were, or all as they are now. Each transaction waits for a lock of the platform's for half a second
+// at a time, so that the platform never queues behind it for longer, and for about a minute in all. An error
+// when the database cannot be brought to this version: a table or view does not fit, a right is missing.
+// Throws NeedsNewerBinary, and Unavailable when it cannot be reached.
 Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const MigrateOptions& options = {});
 
 enum class MigrationState {

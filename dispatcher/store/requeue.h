@@ -17,6 +17,7 @@ struct ToRequeue {
   DeliveryKey key;
   int requeues = 0;  // how often it was requeued, this time included
   Cause cause = Cause::kCompletion;
+  DatabaseTime over_at{};  // when it was found that nothing can be sent now
 };
 
 struct Requeued {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "tests/system/system_test.h"
 
@@ -147,6 +148,26 @@ TEST_F(Manners, StoppedWithAClaimInDoubtItSaysThatNothingWasSent) {
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 }
 
+// Its POST would be cut off before it has had its 10 s, and another dispatcher can send it.
+TEST_F(Manners, StoppedWithAClaimInDoubtItPutsBackTheCallsOfAClaimThatWasCommitted) {
+  TcpProxy proxy(SharedPostgres().port());
+  platform_.AddAgent("agent", endpoint_.Url("/ok"));
+  Service service(Run({"--database-url", Through(proxy, database_url_)}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  proxy.FailNextCommit(CommitFault::kHold, "INSERT INTO webhook_deliveries");
+  platform_.CompleteCalls("agent", "call-", 3);
+  ASSERT_TRUE(service.WaitForLog("commit is in doubt"));
+  service.Signal(SIGTERM);
+  ASSERT_TRUE(service.WaitForLog("stopping"));
+  std::this_thread::sleep_for(500ms);  // more than a delivery has that is to be over in time
+  proxy.ReleaseHeld();
+  EXPECT_EQ(service.Wait(11s), 0) << service.log();
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox WHERE requeues = 0"), "3");
+  const Service next(Run());
+  ExpectTheOracleIsContent();
+}
+
 // For example: a terminal that is stopped, a log driver that hangs, a full disk behind a pipe.
 TEST_F(Manners, WithALogThatIsNotReadStillDeliversAndStops) {
   endpoint_.On("/refusal", Respond(500));
@@ -210,6 +231,11 @@ TEST_F(Manners, StopsClaimingWhenTheDatabaseIsMigratedBeyondIt) {
   EXPECT_NE(service.Get("/readyz").body.find("compatibility number 99"), std::string::npos);
   platform_.AddAgent("agent", endpoint_.Url("/ok"));
   platform_.CompleteCalls("agent", "call-", 1);
+  EXPECT_TRUE(platform_.WaitForValue("SELECT heartbeats > " +
+                                         platform_.Value("SELECT heartbeats FROM webhook_dispatchers") +
+                                         " FROM webhook_dispatchers",
+                                     "t"))
+      << "or the other dispatchers would declare it dead";
   platform_.Query("DELETE FROM webhook_migrations WHERE version = 99");
   EXPECT_TRUE(platform_.WaitUntilSettled()) << "it continues when the database is compatible again";
 }

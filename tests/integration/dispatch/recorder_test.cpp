@@ -37,7 +37,9 @@ class Recording : public store::StoreTest {
   }
 
   void Requeue(std::size_t row) {
-    recorder_.Requeue({store::KeyOf(claimed_, row), 1}, held_.Hold(claimed_.to_send.at(row)));
+    const DeliveryKey key = store::KeyOf(claimed_, row);
+    recorder_.Requeue({.key = key, .requeues = 1, .over_at = key.claimed_at + seconds(2)},
+                      held_.Hold(claimed_.to_send.at(row)));
   }
   void Finish(std::size_t row) {
     recorder_.Finish(store::Delivered(store::KeyOf(claimed_, row)), held_.Hold(claimed_.to_send.at(row)));
@@ -75,6 +77,8 @@ TEST_F(Recording, OfACallThatIsNotRequeuedWaitsForALockOnItsRow) {
   EXPECT_TRUE(Becomes([&] { return OutcomeOf(0) == "not_sent"; }));
   EXPECT_TRUE(Becomes([&] { return recorder_.unrecorded() == 0; }));
   EXPECT_EQ(NotSent(), 1);
+  EXPECT_EQ(Value("SELECT finished_at - claimed_at FROM webhook_deliveries WHERE outcome = 'not_sent'"),
+            "00:00:02");
   EXPECT_THAT(held_.All(), ::testing::IsEmpty());
 }
 
@@ -84,6 +88,7 @@ TEST_F(Recording, CountsNoOutcomeThatIsInTheLogWhileTheRestOfItsBatchWaits) {
   Finish(1);
   ASSERT_TRUE(Becomes([&] { return metrics_.database_errors(Operation::kRequeue).Value() > 0; }));
   EXPECT_EQ(recorder_.unrecorded(), 1u);
+  EXPECT_EQ(metrics_.outcomes_unrecorded.Value(), 1);
   EXPECT_TRUE(Becomes([&] { return Outbox() == 1; }));
   EXPECT_EQ(OutcomeOf(1), "delivered");
 }

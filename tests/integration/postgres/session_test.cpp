@@ -110,6 +110,11 @@ TEST_F(Connecting, TakesNoLongerThanAStopStillHas) {
   in_time.LimitBy(Steady::now() + std::chrono::milliseconds(3500));
   EXPECT_EQ(One(in_time, "SELECT 1"), "1");
 
+  Session open({.url = url, .application_name = "open"});
+  EXPECT_EQ(One(open, "SELECT 1"), "1");
+  open.LimitBy(Steady::now());
+  EXPECT_THROW(One(open, "SELECT 1"), Unavailable) << "on an open connection, too";
+
   proxy.Stall(true);
   const SteadyTime start = Steady::now();
   Session silent({.url = url, .application_name = "silent"});

@@ -23,7 +23,7 @@ class Tested : public Admission {
   std::optional<Slot> Take(int agent, const std::string& endpoint, SteadyTime now = kStart,
                            std::int64_t bytes = 1) {
     std::optional<Slot> slot = TryAdmit(AgentOf(agent), endpoint, now);
-    if (slot && !slot->TryHoldBody(bytes, now)) slot.reset();
+    if (slot && !slot->TryHoldBody(bytes)) slot.reset();
     return slot;
   }
   // The slot is held until the end of the test. False when there is none.
@@ -232,15 +232,6 @@ TEST(Admission, PausesEverythingWhenThisMachineRanOut) {
   EXPECT_FALSE(admission.Hold(1, "a"));
   EXPECT_EQ(admission.RoomFor(10, kStart + seconds(1)).slots, 8);
   EXPECT_TRUE(admission.Hold(1, "a", kStart + seconds(1)));
-}
-
-TEST(Admission, HoldsNoBodyOnceItIsPausedAlsoForASlotOfBefore) {
-  Admission admission({.in_flight = 8});
-  std::optional<Slot> slot = admission.TryAdmit(AgentOf(1), "a", kStart);
-  ASSERT_TRUE(slot);
-  admission.PauseAll(kStart + seconds(1));
-  EXPECT_FALSE(slot->TryHoldBody(1, kStart));
-  EXPECT_TRUE(slot->TryHoldBody(1, kStart + seconds(1)));
 }
 
 TEST(Admission, PausesOneEndpointAlone) {

@@ -38,7 +38,7 @@ TEST_F(NetworkWatching, ThreeEndpointsWithoutARouteAreOurNetwork) {
   EXPECT_FALSE(watch_.Decide(start_ + NetworkWatch::kGrace - 1ms).went_down);
   const auto found = watch_.Decide(start_ + NetworkWatch::kGrace);
   EXPECT_TRUE(found.went_down);
-  EXPECT_EQ(found.ours.size(), 3U);
+  EXPECT_EQ(found.networks.size(), 3U);
   EXPECT_TRUE(found.endpoints.empty());
   EXPECT_NE(watch_.fault().value_or("").find("no route"), std::string::npos);
 }
@@ -49,7 +49,7 @@ TEST_F(NetworkWatching, FewerEndpointsFailByThemselves) {
   EXPECT_TRUE(watch_.Decide(start_ + NetworkWatch::kKeepFor - 1ms).endpoints.empty());
   const auto found = watch_.Decide(start_ + NetworkWatch::kKeepFor);
   EXPECT_EQ(found.endpoints.size(), 11U);
-  EXPECT_TRUE(found.ours.empty());
+  EXPECT_TRUE(found.networks.empty());
   EXPECT_EQ(watch_.fault(), std::nullopt);
 }
 
@@ -78,7 +78,7 @@ TEST_F(NetworkWatching, WhileItIsDownEachFailureIsRequeued) {
   FailThree(NetworkSign::kNoRoute, start_);
   ASSERT_TRUE(watch_.Decide(start_ + 1s).went_down);
   EXPECT_TRUE(Fail("never reached", NetworkSign::kSilence, start_ + 11s, 10s));
-  EXPECT_EQ(watch_.Decide(start_ + 11s).ours.size(), 1U);
+  EXPECT_EQ(watch_.Decide(start_ + 11s).networks.size(), 1U);
 }
 
 TEST_F(NetworkWatching, SilenceOfEndpointsThatWereNeverReachedIsTheirOwn) {
@@ -127,7 +127,7 @@ TEST_F(NetworkWatching, NameServersThatDoNotKnowThatNameEitherHaveFailed) {
 TEST_F(NetworkWatching, AtAStopWhatIsUndecidedIsRequeued) {
   Fail("a", NetworkSign::kNoRoute, start_);
   watch_.StopKeeping();
-  EXPECT_EQ(watch_.Decide(start_).ours.size(), 1U);
+  EXPECT_EQ(watch_.Decide(start_).undecided.size(), 1U);
 }
 
 // A name server of this machine may answer while nothing else does.

@@ -18,7 +18,7 @@ class SlowReading : public ::testing::Test {
   }
   int ReadsUntilItLeaves(const AgentId& agent) {
     int reads = 0;
-    for (; IsSlow(agent) && reads < 1000; ++reads) readers_.NoteRead(agent);
+    for (; IsSlow(agent) && reads <= SlowReaders::kMostReadsToLeave; ++reads) readers_.NoteRead(agent);
     return reads;
   }
 
@@ -47,6 +47,15 @@ TEST_F(SlowReading, TakesLongerToEndEachTimeThatItReturns) {
   ReadsUntilItLeaves(a_);
   readers_.NoteTrouble(a_, true, now_);
   EXPECT_EQ(ReadsUntilItLeaves(a_), SlowReaders::kReadsToLeave * SlowReaders::kMoreAtEachReturn);
+}
+
+TEST_F(SlowReading, EndsHoweverOftenTheAgentHasReturned) {
+  for (int i = 0; i < 20; ++i) {
+    readers_.NoteTrouble(a_, false, now_);
+    ReadsUntilItLeaves(a_);
+  }
+  readers_.NoteTrouble(a_, true, now_);
+  EXPECT_EQ(ReadsUntilItLeaves(a_), SlowReaders::kMostReadsToLeave);
 }
 
 TEST_F(SlowReading, IsForgottenWithoutTrouble) {
