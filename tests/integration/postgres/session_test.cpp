@@ -113,6 +113,7 @@ TEST_F(Connecting, TakesNoLongerThanAStopStillHas) {
   Session open({.url = url, .application_name = "open"});
   EXPECT_EQ(One(open, "SELECT 1"), "1");
   open.LimitBy(Steady::now());
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // longer ago than the watchdog's last look
   EXPECT_THROW(One(open, "SELECT 1"), Unavailable) << "on an open connection, too";
 
   proxy.Stall(true);
