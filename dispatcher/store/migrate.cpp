@@ -222,7 +222,9 @@ Result<Migrated> Migrate(const postgres::DatabaseOptions& database, const Migrat
       // The limit counts attempts and not time, because the wait for another migration may take long.
       if (++attempts >= options.most_attempts) {
         if (!postgres::IsLockNotAvailable(unavailable.sqlstate())) return Error{unavailable.what()};
-        return Error{"a table stayed locked by other transactions for a minute: try again when these transactions are over"};
+        return Error{
+            "a table stayed locked by other transactions for a minute: try again when these transactions are "
+            "over"};
       }
     }
     // The transactions that queued behind our request for the lock run now.
