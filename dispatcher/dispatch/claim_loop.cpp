@@ -91,7 +91,8 @@ void ClaimLoop::RunOnce() {
     if (!facts_) facts_ = store::ReadDatabaseFacts(session_);
     store::SendHeartbeat(session_, context_.dispatcher, context_.instance);
     heartbeat_at_ = looked_at_ = Steady::now();
-    fits_ = is_registered_ = true;
+    fits_ = true;
+    if (!std::exchange(is_registered_, true)) KeepRows();
   }
   doing_ = metrics::Operation::kClaim;
   pace_.Skip();
@@ -247,8 +248,12 @@ void ClaimLoop::Fail(metrics::Operation operation, const std::exception& error) 
     return;
   }
   fits_ = false;
-  if (dynamic_cast<const postgres::DatabaseError*>(&error) != nullptr) {
-    is_registered_ = false;  // it may be another database by the time that it answers again
+  // Otherwise it may be another database by the time that it answers again.
+  const bool is_the_same =
+      session_.connected() && (operation == metrics::Operation::kClaim ||
+                               dynamic_cast<const postgres::DatabaseError*>(&error) == nullptr);
+  if (!is_the_same) {
+    is_registered_ = false;
     facts_.reset();
   }
   SetFault(error.what());

@@ -50,6 +50,7 @@ Dispatcher::Stopped Dispatcher::Stop() {
     if (std::exchange(stopping_, true)) return {};
   }
   const SteadyTime start = Steady::now();
+  admission_.PauseAll(SteadyTime::max());  // a claim that has no slots yet leaves its rows in the outbox
   sender_->Drain(start + kDrainWithin - options_.http.timeout - kOverrun);
   slow_lane_->Drain();
   claim_loop_->Drain(start + kDrainWithin);

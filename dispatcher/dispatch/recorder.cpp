@@ -33,7 +33,7 @@ store::Finished NotSent(const store::ToRequeue& row) {
   entry.finished_at = row.over_at;
   entry.result.outcome = Outcome::kNotSent;
   entry.result.reached = Reached::kNothing;
-  entry.result.error = "Nothing was sent, and the call could not be requeued.";
+  entry.result.error = "Nothing was sent, and it is not known whether the call was requeued.";
   return entry;
 }
 

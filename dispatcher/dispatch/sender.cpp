@@ -59,6 +59,7 @@ void Sender::Stop() {
 }
 
 void Sender::Send(ClaimedDeliveryPtr delivery) {
+  if (Steady::now() >= start_before_.load()) return Requeue(std::move(delivery));
   const bool is_signed = !delivery->signature.empty();
   if (!is_signed &&
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "common/log.h"
@@ -28,13 +29,16 @@ NotRead TellUnreadable(std::span<const PickedRow* const> rows, const Error& erro
                  {{"calls", rows.size()}, {"next", rows_next}, {"error", error.what()}});
     return TooMany{static_cast<int>(rows.size()), rows_next};
   }
-  const PickedRow& row = *rows.front();
+  PickedRow row = *rows.front();
   if (of_all) {
     log::Warning("a call cannot be read at once, its agent's calls are read apart from the others",
                  {{"call", row.call_id.get()}, {"agent", row.agent_id.get()}, {"error", error.what()}});
   }
-  return Unreadable{
-      .row = row, .timed_out = std::is_same_v<Error, postgres::Unavailable>, .error = error.what()};
+  // The claims step over it by the agent that the outbox has.
+  if (row.agent_was_unknown) row.agent_id = AgentId();
+  return Unreadable{.row = std::move(row),
+                    .timed_out = std::is_same_v<Error, postgres::Unavailable>,
+                    .error = error.what()};
 }
 
 // Calls `reading` for `rows`, of which there is at least one. No value: they were read; otherwise the

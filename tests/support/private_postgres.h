@@ -28,7 +28,7 @@ class PrivatePostgres {
   };
 
   // Makes the cluster and starts the server. Throws std::runtime_error with the end of the server's log. When
-  // the test is root, the server runs as the user postgres or nobody, because it refuses to run as root.
+  // the test is root, the server runs as an unprivileged user, because it refuses to run as root.
   explicit PrivatePostgres(PostgresOptions options = {});
   ~PrivatePostgres();
   PrivatePostgres(const PrivatePostgres&) = delete;

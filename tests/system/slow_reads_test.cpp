@@ -87,6 +87,26 @@ TEST_F(SlowReads, OfAClaimThatAStopInterruptsLeaveItsCallsInTheOutbox) {
   ExpectTheOracleIsContent();
 }
 
+// While nothing is in flight, a stop waits for no slot, and the claim has none yet.
+TEST_F(SlowReads, OfSettingsThatAStopInterruptsLeaveTheirCallsInTheOutbox) {
+  platform_.Query(
+      "CREATE FUNCTION slowly(seconds float) RETURNS text LANGUAGE plpgsql AS"
+      " $$ BEGIN PERFORM pg_sleep(seconds); RETURN ''; END $$");
+  platform_.Query("ALTER VIEW webhook_agents RENAME TO whole_agents");
+  platform_.Query("CREATE VIEW webhook_agents AS SELECT * FROM whole_agents WHERE slowly(0.3) = ''");
+  endpoint_.Otherwise(Wait(500ms) + Respond(200));
+  Service service(Run({"--timeout-ms", "1000"}));
+  ASSERT_TRUE(service.WaitUntilReady());
+  platform_.CompleteCalls("slow", "slow-", 1);
+  ASSERT_TRUE(platform_.WaitForValue(
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+      "1"));
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(5s), 0) << service.log();
+  EXPECT_EQ(platform_.Value("SELECT count(*) FROM webhook_outbox"), "1");
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0u);
+}
+
 TEST_F(SlowReads, OfAClaimInDoubtAreReportedAndSentOnceItIsKnown) {
   ReadName("CASE agent_id WHEN 'slow' THEN slowly(0.6) ELSE name END");
   TcpProxy proxy(SharedPostgres().port());

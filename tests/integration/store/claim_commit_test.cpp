@@ -1,7 +1,5 @@
 // What a claim writes when it commits, and that nothing of it stays when it does not.
-#include "dispatcher/store/claim.h"
-
-#include "tests/integration/store/store_test.h"
+#include "tests/integration/store/claiming.h"
 
 namespace postcall::store {
 namespace {
@@ -9,15 +7,7 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class ClaimCommit : public StoreTest {
- protected:
-  Made ClaimWith(const ClaimLimits& limits, const Decide& decide) {
-    return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
-  }
-
-  Starter dispatcher_;
-  Seen seen_;
-};
+class ClaimCommit : public Claiming {};
 
 TEST_F(ClaimCommit, LeavesEverythingWhenItEndsWithoutItsCommit) {
   AddAgent("a");

@@ -36,10 +36,15 @@ class ClaimSources : public StoreTest {
     Query(
         "CREATE FUNCTION slowly(seconds float) RETURNS text LANGUAGE plpgsql STABLE AS"
         " $$ BEGIN PERFORM pg_sleep(seconds); RETURN ''; END $$");
+    ComputeInView("name", "slowly(" + seconds_of_call_id + ")");
+  }
+
+  // From now on the view has this expression, which may use its columns, as the column.
+  void ComputeInView(const std::string& column, const std::string& expression) {
     Query("ALTER VIEW webhook_source RENAME TO whole_source");
     const std::string columns =
-        Value("SELECT string_agg(CASE attname WHEN 'name' THEN $q$slowly(" + seconds_of_call_id +
-              ") AS name$q$ ELSE attname::text END, ', ' ORDER BY attnum)"
+        Value("SELECT string_agg(CASE attname WHEN '" + column + "' THEN $q$" + expression + " AS " + column +
+              "$q$ ELSE attname::text END, ', ' ORDER BY attnum)"
               " FROM pg_attribute WHERE attrelid = 'whole_source'::regclass");
     Query("CREATE VIEW webhook_source AS SELECT " + columns + " FROM whole_source");
   }

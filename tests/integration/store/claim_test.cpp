@@ -1,10 +1,8 @@
 // Which rows a claim picks, and in which order.
-#include "dispatcher/store/claim.h"
-
 #include <set>
 #include <thread>
 
-#include "tests/integration/store/store_test.h"
+#include "tests/integration/store/claiming.h"
 
 namespace postcall::store {
 namespace {
@@ -13,15 +11,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class Claim : public StoreTest {
- protected:
-  Made ClaimWith(const ClaimLimits& limits, const Decide& decide) {
-    return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
-  }
-
-  Starter dispatcher_;
-  Seen seen_;
-};
+class Claim : public Claiming {};
 
 TEST_F(Claim, FindsNothingInAnEmptyOutboxAndWritesNothing) {
   const Made claimed = ClaimWith(Limits(10, 10, AgentId("m")), seen_.SendAll());
