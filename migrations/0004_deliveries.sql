@@ -31,6 +31,7 @@ CREATE TABLE webhook_deliveries (
   total_ms            real,
   dispatcher          text        NOT NULL,
   claim_id            uuid        NOT NULL,
+  failed              boolean     NOT NULL GENERATED ALWAYS AS (outcome NOT IN ('in_flight', 'delivered')) STORED,
   CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (claimed_at, id),
   CONSTRAINT webhook_deliveries_cause CHECK (cause IN ('completion', 'resend', 'test')),
   CONSTRAINT webhook_deliveries_outcome CHECK (outcome IN (
@@ -54,11 +55,11 @@ CREATE TABLE webhook_deliveries (
     CHECK (outcome NOT IN ('invalid_settings', 'skipped') OR reached = 'nothing')
 ) PARTITION BY RANGE (claimed_at);
 
+-- `delivered` changes no column that an index names, which is why `failed` exists. So that outcome is a HOT update: it
+-- writes the row once more, in the same page, and no entry of any index. webhook_make_partitions leaves room for it.
 CREATE INDEX webhook_deliveries_call ON webhook_deliveries (call_id);
 CREATE INDEX webhook_deliveries_agent ON webhook_deliveries (agent_id, claimed_at DESC);
-CREATE INDEX webhook_deliveries_in_flight ON webhook_deliveries (claim_id) WHERE outcome = 'in_flight';
-CREATE INDEX webhook_deliveries_failures ON webhook_deliveries (claimed_at DESC)
-  WHERE outcome NOT IN ('delivered', 'in_flight');
+CREATE INDEX webhook_deliveries_failures ON webhook_deliveries (claimed_at DESC) WHERE failed;
 -- This index counts one hour of completions without reading the whole day. It costs little, because rows arrive in
 -- about this order.
 CREATE INDEX webhook_deliveries_enqueued ON webhook_deliveries USING brin (enqueued_at)
@@ -82,4 +83,28 @@ COMMENT ON COLUMN webhook_deliveries.finished_at IS 'The claim''s time plus stea
 COMMENT ON COLUMN webhook_deliveries.lookup_ms IS 'Each phase''s own time';
 COMMENT ON COLUMN webhook_deliveries.total_ms IS 'From start to end';
 COMMENT ON COLUMN webhook_deliveries.dispatcher IS 'The instance''s label';
+COMMENT ON COLUMN webhook_deliveries.failed IS 'It is over and was not delivered';
 COMMENT ON COLUMN webhook_deliveries.claim_id IS 'The claim that created the row; every later write is conditional on it';
+
+-- The claims that may have rows in flight. All rows of a claim have its claimed_at, so a row here leads to them by the
+-- key of the log, and no index of the log has to know what is in flight.
+--   INSERT   the claim, when it has something to send
+--   DELETE   housekeeping, once none of its rows is in flight; webhook_mark_suspect
+CREATE TABLE webhook_claims (
+  claim_id   uuid        NOT NULL,
+  claimed_at timestamptz NOT NULL,
+  CONSTRAINT webhook_claims_pkey PRIMARY KEY (claim_id)
+) WITH (
+  -- Rows live for seconds; as for the outbox.
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 1000,
+  autovacuum_vacuum_insert_scale_factor = 0,
+  autovacuum_vacuum_insert_threshold = 10000,
+  autovacuum_analyze_scale_factor = 0,
+  autovacuum_analyze_threshold = 10000,
+  autovacuum_vacuum_cost_delay = 0,
+  vacuum_truncate = false
+);
+COMMENT ON TABLE webhook_claims IS 'Claims that may have deliveries in flight';
+COMMENT ON COLUMN webhook_claims.claim_id IS 'It begins with the first eight bytes of the dispatcher''s id';
+COMMENT ON COLUMN webhook_claims.claimed_at IS 'That of all rows of the claim in the log';

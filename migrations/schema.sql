@@ -74,6 +74,15 @@ CREATE TABLE webhook_analysis_hints (
   call_id text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 
+-- Claims that may have deliveries in flight
+CREATE TABLE webhook_claims (
+  claim_id uuid NOT NULL,  -- It begins with the first eight bytes of the dispatcher's id
+  claimed_at timestamp with time zone NOT NULL,  -- That of all rows of the claim in the log
+  CONSTRAINT webhook_claims_pkey PRIMARY KEY (claim_id)
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=10000, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=10000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=false);
+GRANT SELECT ON webhook_claims TO postcall_reader;
+GRANT DELETE, INSERT, SELECT ON webhook_claims TO postcall_service;
+
 -- Whether a completed call is sent, decided once per call; kept for --ledger-days
 CREATE TABLE webhook_decisions (
   call_id text NOT NULL,
@@ -127,6 +136,7 @@ CREATE TABLE webhook_deliveries (
   total_ms real,  -- From start to end
   dispatcher text NOT NULL,  -- The instance's label
   claim_id uuid NOT NULL,  -- The claim that created the row; every later write is conditional on it
+  failed boolean NOT NULL DEFAULT outcome <> ALL (ARRAY['in_flight'::text, 'delivered'::text]),  -- It is over and was not delivered
   CONSTRAINT webhook_deliveries_cause CHECK (cause = ANY (ARRAY['completion'::text, 'resend'::text, 'test'::text])),
   CONSTRAINT webhook_deliveries_delivered CHECK (outcome <> 'delivered'::text OR http_status IS NOT NULL AND http_status >= 200 AND http_status <= 299 AND error IS NULL AND (reached = ANY (ARRAY['response_started'::text, 'response_complete'::text]))),
   CONSTRAINT webhook_deliveries_in_flight_blank CHECK (outcome <> 'in_flight'::text OR http_status IS NULL AND error IS NULL),
@@ -142,8 +152,7 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_agent ON ONLY webhook_deliveries USING btree (agent_id, claimed_at DESC);
 CREATE INDEX webhook_deliveries_call ON ONLY webhook_deliveries USING btree (call_id);
 CREATE INDEX webhook_deliveries_enqueued ON ONLY webhook_deliveries USING brin (enqueued_at) WITH (pages_per_range='32', autosummarize='on');
-CREATE INDEX webhook_deliveries_failures ON ONLY webhook_deliveries USING btree (claimed_at DESC) WHERE (outcome <> ALL (ARRAY['delivered'::text, 'in_flight'::text]));
-CREATE INDEX webhook_deliveries_in_flight ON ONLY webhook_deliveries USING btree (claim_id) WHERE (outcome = 'in_flight'::text);
+CREATE INDEX webhook_deliveries_failures ON ONLY webhook_deliveries USING btree (claimed_at DESC) WHERE failed;
 CREATE TRIGGER webhook_outcome_changed AFTER UPDATE ON webhook_deliveries FOR EACH ROW WHEN (old.outcome <> ALL (ARRAY['in_flight'::text, 'unknown'::text])) EXECUTE FUNCTION webhook_keep_history();
 CREATE TRIGGER webhook_outcome_deleted AFTER DELETE ON webhook_deliveries FOR EACH ROW WHEN (old.outcome <> 'in_flight'::text) EXECUTE FUNCTION webhook_keep_history();
 GRANT SELECT ON webhook_deliveries TO postcall_reader;

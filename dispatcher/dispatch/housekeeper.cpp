@@ -54,6 +54,8 @@ Housekeeper::Housekeeper(const postgres::DatabaseOptions& database, DispatcherId
        [this] { store::ReleaseAnalysed(session_); }},
       {"watch the other dispatchers", Operation::kSweep, seconds(5), [this] { WatchOthers(); }},
       {"sweep rows that no dispatcher holds", Operation::kSweep, seconds(5), [this] { Sweep(); }},
+      {"forget claims that are over", Operation::kSweep, seconds(5),
+       [this] { store::ForgetClaims(session_, dispatcher_); }},
       {"sample the outbox", Operation::kSample, seconds(15), [this] { SampleOutbox(); }},
       {"sample recent decisions", Operation::kSample, seconds(15), [this] { SampleRecent(); }},
       {"sample the reconciliation", Operation::kSample, minutes(1),

@@ -17,7 +17,6 @@ constexpr const char* kMoveHeartbeat = R"sql(
      WHERE id = $1::uuid
 )sql";
 
-// IS NOT DISTINCT FROM: see kRecord.
 constexpr const char* kStillOurs = R"sql(
     SELECT d.id
       FROM unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS k (id, claimed_at, claim_id)
@@ -26,7 +25,7 @@ constexpr const char* kStillOurs = R"sql(
        AND d.id = k.id
        AND d.claim_id = k.claim_id
      WHERE d.claimed_at = ANY ($4::timestamptz[])
-       AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+       AND d.outcome = 'in_flight'
 )sql";
 
 }  // namespace

@@ -31,17 +31,19 @@ constexpr const char* kDeclareDead = R"sql(
                      FOR UPDATE SKIP LOCKED)
 )sql";
 
-// The sweeps skip a row that another transaction has locked, and sweep it once it is free, by
-// kOrphansBecomeUnknown if its dispatcher is dead. They find rows by the index of what is in flight, because
-// a condition on a time could read the whole log, and update by the key (IS NOT DISTINCT FROM: see kRecord).
+// The sweeps find rows in flight by their claims. They skip a row that another transaction has locked, and
+// sweep it once it is free, by kOrphansBecomeUnknown if its dispatcher is dead.
 
 constexpr const char* kTheirsBecomeUnknown = R"sql(
     WITH unlocked AS MATERIALIZED (
-      SELECT claimed_at, id
-        FROM webhook_deliveries
-       WHERE outcome = 'in_flight'
-         AND claim_id BETWEEN $1::uuid AND $2::uuid
-         FOR NO KEY UPDATE SKIP LOCKED)
+      SELECT d.claimed_at, d.id
+        FROM webhook_claims c
+        JOIN webhook_deliveries d
+          ON d.claimed_at = c.claimed_at
+         AND d.claim_id = c.claim_id
+       WHERE c.claim_id BETWEEN $1::uuid AND $2::uuid
+         AND d.outcome = 'in_flight'
+         FOR NO KEY UPDATE OF d SKIP LOCKED)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
@@ -49,18 +51,21 @@ constexpr const char* kTheirsBecomeUnknown = R"sql(
       FROM unlocked u
      WHERE d.claimed_at = u.claimed_at
        AND d.id = u.id
-       AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+       AND d.outcome = 'in_flight'
     RETURNING d.id, d.cause
 )sql";
 
 constexpr const char* kOrphansBecomeUnknown = R"sql(
     WITH unlocked AS MATERIALIZED (
-      SELECT claimed_at, id
-        FROM webhook_deliveries
-       WHERE outcome = 'in_flight'
-         AND claimed_at + interval '45 seconds' < statement_timestamp()
-         AND left(claim_id::text, 18) NOT IN (SELECT left(w.id::text, 18) FROM webhook_dispatchers w)
-         FOR NO KEY UPDATE SKIP LOCKED)
+      SELECT d.claimed_at, d.id
+        FROM webhook_claims c
+        JOIN webhook_deliveries d
+          ON d.claimed_at = c.claimed_at
+         AND d.claim_id = c.claim_id
+       WHERE c.claimed_at + interval '45 seconds' < statement_timestamp()
+         AND left(c.claim_id::text, 18) NOT IN (SELECT left(w.id::text, 18) FROM webhook_dispatchers w)
+         AND d.outcome = 'in_flight'
+         FOR NO KEY UPDATE OF d SKIP LOCKED)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
@@ -68,16 +73,19 @@ constexpr const char* kOrphansBecomeUnknown = R"sql(
       FROM unlocked u
      WHERE d.claimed_at = u.claimed_at
        AND d.id = u.id
-       AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+       AND d.outcome = 'in_flight'
     RETURNING d.id, d.cause
 )sql";
 
 constexpr const char* kOwnOldRows = R"sql(
-    SELECT id, (extract(epoch FROM claimed_at) * 1000000)::bigint AS claimed_at, claim_id
-      FROM webhook_deliveries
-     WHERE outcome = 'in_flight'
-       AND claim_id BETWEEN $1::uuid AND $2::uuid
-       AND claimed_at + interval '45 seconds' < statement_timestamp()
+    SELECT d.id, (extract(epoch FROM d.claimed_at) * 1000000)::bigint AS claimed_at, d.claim_id
+      FROM webhook_claims c
+      JOIN webhook_deliveries d
+        ON d.claimed_at = c.claimed_at
+       AND d.claim_id = c.claim_id
+     WHERE c.claim_id BETWEEN $1::uuid AND $2::uuid
+       AND c.claimed_at + interval '45 seconds' < statement_timestamp()
+       AND d.outcome = 'in_flight'
 )sql";
 
 constexpr const char* kOwnBecomeUnknown = R"sql(
@@ -88,7 +96,7 @@ constexpr const char* kOwnBecomeUnknown = R"sql(
           ON d.claimed_at = 'epoch'::timestamptz + k.claimed_at * interval '1 microsecond'
          AND d.id = k.id
        WHERE d.claim_id = k.claim_id::uuid
-         AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+         AND d.outcome = 'in_flight'
          FOR NO KEY UPDATE OF d SKIP LOCKED)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
@@ -97,8 +105,25 @@ constexpr const char* kOwnBecomeUnknown = R"sql(
       FROM unlocked u
      WHERE d.claimed_at = u.claimed_at
        AND d.id = u.id
-       AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+       AND d.outcome = 'in_flight'
     RETURNING d.id, d.cause
+)sql";
+
+// Forgets claims whose rows are all over. It leaves those of others to them for longer.
+constexpr const char* kForgetClaims = R"sql(
+    DELETE FROM webhook_claims
+     WHERE claim_id = ANY (ARRAY(
+             SELECT c.claim_id
+               FROM webhook_claims c
+              WHERE c.claimed_at + CASE WHEN c.claim_id BETWEEN $1::uuid AND $2::uuid THEN interval '11 seconds'
+                                        ELSE interval '60 seconds' END < statement_timestamp()
+                AND NOT EXISTS (SELECT
+                                  FROM webhook_deliveries d
+                                 WHERE d.claimed_at = c.claimed_at
+                                   AND d.claim_id = c.claim_id
+                                   AND d.outcome = 'in_flight')
+              LIMIT 10000
+                FOR UPDATE SKIP LOCKED))
 )sql";
 
 std::vector<Swept> SweptOf(const pqxx::result& rows) {
@@ -207,6 +232,15 @@ std::vector<Swept> SweepOwn(postgres::Session& session, const DispatcherId& disp
                        std::move(lost.claim_ids).Close());
   transaction.Commit();
   return SweptOf(unknown);
+}
+
+int ForgetClaims(postgres::Session& session, const DispatcherId& dispatcher) {
+  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
+  const auto [first, last] = ClaimId::RangeOf(dispatcher);
+  const pqxx::result forgotten =
+      transaction.Exec(kForgetClaims, first.get().ToString(), last.get().ToString());
+  transaction.Commit();
+  return static_cast<int>(forgotten.affected_rows());
 }
 
 }  // namespace postcall::store

@@ -74,4 +74,9 @@ std::vector<Swept> SweepOrphans(postgres::Session& session);
 std::vector<Swept> SweepOwn(postgres::Session& session, const DispatcherId& dispatcher,
                             std::span<const DeliveryId> held);
 
+// Deletes claims of which no row is in flight any more, so that the sweeps need not look at them; returns how
+// many. This dispatcher's own are deleted after the longest time that a delivery takes, and those that others
+// left behind after a minute.
+int ForgetClaims(postgres::Session& session, const DispatcherId& dispatcher);
+
 }  // namespace postcall::store

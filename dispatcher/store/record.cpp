@@ -16,8 +16,7 @@ namespace postcall::store {
 namespace {
 
 // Completes the rows whose outcome is $1 so far. The key has the claim's id, so a row that was claimed again
-// since is not changed. IS NOT DISTINCT FROM keeps the planner from the small index of what is in flight,
-// which looks cheap and leads to all rows in flight.
+// since is not changed.
 constexpr const char* kRecord = R"sql(
     UPDATE webhook_deliveries d
        SET outcome             = r.outcome,
@@ -47,7 +46,7 @@ constexpr const char* kRecord = R"sql(
        AND d.claimed_at = ANY ($22::timestamptz[])
        AND d.id = r.id
        AND d.claim_id = r.claim_id
-       AND d.outcome IS NOT DISTINCT FROM $1
+       AND d.outcome = $1
     RETURNING d.id, (extract(epoch FROM d.enqueued_at) * 1000000)::bigint AS enqueued_at
 )sql";
 

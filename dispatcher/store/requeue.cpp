@@ -12,7 +12,6 @@
 namespace postcall::store {
 namespace {
 
-// IS NOT DISTINCT FROM: see kRecord.
 constexpr const char* kRequeue = R"sql(
     WITH requeued AS (
       DELETE FROM webhook_deliveries d
@@ -21,7 +20,7 @@ constexpr const char* kRequeue = R"sql(
          AND d.claimed_at = ANY ($5::timestamptz[])
          AND d.id = k.id
          AND d.claim_id = k.claim_id
-         AND d.outcome IS NOT DISTINCT FROM 'in_flight'
+         AND d.outcome = 'in_flight'
       RETURNING d.id, d.call_id, d.agent_id, d.cause, d.enqueued_at, d.due_at, k.requeues)
     INSERT INTO webhook_outbox (id, call_id, agent_id, cause, enqueued_at, due_at, requeues)
     SELECT id, call_id, agent_id, cause, enqueued_at, due_at, requeues

@@ -14,7 +14,7 @@ namespace postcall::store {
 namespace {
 
 // Moves the rows from the outbox to the log. $5 is claimed_at, and also finished_at of the rows that are
-// final at once.
+// final at once. Without a row in flight, the sweeps need not know the claim.
 constexpr const char* kMoveToLog = R"sql(
     WITH moved AS (
       DELETE FROM webhook_outbox o
@@ -22,7 +22,11 @@ constexpr const char* kMoveToLog = R"sql(
        WHERE o.ctid = verdict.location
       RETURNING o.id, o.call_id, o.agent_id, o.cause, o.enqueued_at, o.due_at,
                 verdict.url, verdict.outcome, verdict.error,
-                'epoch'::timestamptz + $5::bigint * interval '1 microsecond' AS now)
+                'epoch'::timestamptz + $5::bigint * interval '1 microsecond' AS now),
+      opened AS (
+      INSERT INTO webhook_claims (claim_id, claimed_at)
+      SELECT $7::uuid, 'epoch'::timestamptz + $5::bigint * interval '1 microsecond'
+       WHERE 'in_flight' = ANY ($3::text[]))
     INSERT INTO webhook_deliveries (
       id, call_id, agent_id, cause, url, outcome, reached, error,
       enqueued_at, due_at, claimed_at, finished_at, dispatcher, claim_id)

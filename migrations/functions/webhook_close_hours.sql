@@ -43,7 +43,9 @@ BEGIN
          date_trunc('hour', least(
            mark.settled_until - interval '1 hour',
            (SELECT min(o.enqueued_at) FROM webhook_outbox o WHERE o.cause = 'completion'),
-           (SELECT min(d.enqueued_at) FROM webhook_deliveries d
+           (SELECT min(d.enqueued_at)
+              FROM webhook_claims c
+              JOIN webhook_deliveries d ON d.claimed_at = c.claimed_at AND d.claim_id = c.claim_id
              WHERE d.cause = 'completion' AND d.outcome = 'in_flight')), 'UTC')
     INTO opened, ends;
   FOR hour IN

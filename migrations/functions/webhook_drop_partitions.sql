@@ -29,7 +29,9 @@ BEGIN
 
   -- The first pass checks without the locks, so that they are not taken for nothing; the second checks with them.
   FOR pass IN 1..2 LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE outcome = ''in_flight'')', oldest.name) INTO busy;
+    EXECUTE format('SELECT EXISTS (SELECT FROM webhook_claims c'
+                   '                 JOIN %I d ON d.claimed_at = c.claimed_at AND d.claim_id = c.claim_id'
+                   '                WHERE d.outcome = ''in_flight'')', oldest.name) INTO busy;
     IF busy OR EXISTS (SELECT FROM webhook_open_hours o WHERE o.opens_at < ends) THEN
       RETURN 0;
     END IF;

@@ -45,6 +45,7 @@ BEGIN
                 connection_reused, certificate_ends_at, request_bytes, response_bytes, finished_at, lookup_ms,
                 connect_ms, tls_ms, first_byte_ms, total_ms)
      ON webhook_deliveries TO postcall_service;
+  GRANT SELECT, INSERT, DELETE ON webhook_claims TO postcall_service;
   GRANT SELECT, DELETE, INSERT (id, instance, started_at, heartbeat_at), UPDATE (heartbeats, heartbeat_at)
      ON webhook_dispatchers TO postcall_service;
   GRANT SELECT, DELETE ON webhook_summary TO postcall_service;
@@ -56,7 +57,7 @@ BEGIN
   -- Readers may not read webhook_source, which has the callers, nor webhook_agents, which has secrets. The reports show
   -- only the name of an agent.
   GRANT SELECT ON webhook_deliveries, webhook_outbox, webhook_decisions, webhook_enqueued, webhook_declined,
-                  webhook_dispatchers, webhook_summary, webhook_migrations, webhook_definitions, webhook_settings,
+                  webhook_claims, webhook_dispatchers, webhook_summary, webhook_migrations, webhook_definitions, webhook_settings,
                   webhook_failures, webhook_agent_health, webhook_certificates, webhook_reconciliation, webhook_recent,
                   webhook_partitions, webhook_open_hours
      TO postcall_reader;

@@ -47,10 +47,14 @@ BEGIN
     FROM suspect s;
   GET DIAGNOSTICS waited = ROW_COUNT;
 
-  UPDATE webhook_deliveries
+  UPDATE webhook_deliveries d
      SET outcome = 'unknown', finished_at = moment, error = words
-   WHERE outcome = 'in_flight';
+    FROM webhook_claims c
+   WHERE d.claimed_at = c.claimed_at
+     AND d.claim_id = c.claim_id
+     AND d.outcome = 'in_flight';
   GET DIAGNOSTICS flying = ROW_COUNT;
+  DELETE FROM webhook_claims;
   RETURN waited + flying;
 END
 $$;

@@ -20,7 +20,7 @@ SELECT d.claimed_at,
        d.claim_id
   FROM webhook_deliveries d
   LEFT JOIN webhook_agents a ON a.id = d.agent_id
- WHERE d.outcome NOT IN ('delivered', 'in_flight')
+ WHERE d.failed
  ORDER BY d.claimed_at DESC;
 COMMENT ON VIEW webhook_failures IS
   'Deliveries that are over and were not delivered, newest first';

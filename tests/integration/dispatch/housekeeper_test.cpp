@@ -48,8 +48,7 @@ class Housekeeping : public store::StoreTest {
   DeliveryId ClaimLongAgo(Starter& starter) {
     AddCalls("a", 1, "old-" + std::to_string(++calls_) + "-");
     const DeliveryId id = starter.ClaimAll(session_).to_send.at(0);
-    Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '46 seconds' WHERE id = " +
-          std::to_string(id.get()));
+    MakeClaimOlder(id, "46 seconds");
     return id;
   }
   std::string OutcomeOf(const DeliveryId& id) {
@@ -184,6 +183,17 @@ TEST_F(Housekeeping, SweepsItsOwnLostRowsEveryFiveSecondsAndNotTheHeldOnes) {
       seconds(5), [&](int) { lost = ClaimLongAgo(own_); },
       [&](int run) { return OutcomeOf(*lost) == "unknown" && Unknown() == run - 1; });
   EXPECT_EQ(OutcomeOf(held), "in_flight");
+}
+
+TEST_F(Housekeeping, ForgetsClaimsThatAreOverEveryFiveSeconds) {
+  ExpectToRepeatEvery(
+      seconds(5),
+      [&](int) {
+        const DeliveryId over = ClaimLongAgo(own_);
+        Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE id = " +
+              std::to_string(over.get()));
+      },
+      [&](int) { return Value("SELECT count(*) FROM webhook_claims") == "0"; });
 }
 
 TEST_F(Housekeeping, SamplesTheOutboxEveryFifteenSeconds) {

@@ -34,11 +34,13 @@ class LogDatabase : public PlatformDatabase {
 
   // Moves the call to the log as a claim does, `after` (SQL, interval) it was enqueued.
   void Claim(const std::string& call, const std::string& after = "interval '1 second'") {
-    db_.Run(R"(WITH claimed AS (DELETE FROM webhook_outbox WHERE call_id = )" + Quote(call) + R"( RETURNING *)
+    db_.Run(R"(WITH claimed AS (DELETE FROM webhook_outbox WHERE call_id = )" + Quote(call) +
+            " RETURNING *, gen_random_uuid() AS claim_id, enqueued_at + " + after + R"( AS claimed_at),
+                    opened AS (INSERT INTO webhook_claims SELECT claim_id, claimed_at FROM claimed)
                INSERT INTO webhook_deliveries (id, call_id, agent_id, cause, outcome, enqueued_at, due_at,
                                                claimed_at, dispatcher, claim_id)
-               SELECT id, call_id, agent_id, cause, 'in_flight', enqueued_at, due_at, enqueued_at + )" +
-            after + ", 'test', gen_random_uuid() FROM claimed");
+               SELECT id, call_id, agent_id, cause, 'in_flight', enqueued_at, due_at, claimed_at, 'test', claim_id
+                 FROM claimed)");
   }
 
   void Finish(const std::string& call, const std::string& outcome) {

@@ -76,8 +76,10 @@ TEST_F(Roles, CannotLogInThemselves) {
 TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsNeed) {
   EXPECT_EQ(
       TablesOf("some_dispatcher"),
-      "DELETE webhook_deliveries, DELETE webhook_dispatchers, DELETE webhook_outbox, DELETE webhook_summary, "
-      "SELECT webhook_agents, SELECT webhook_definitions, SELECT webhook_deliveries, SELECT "
+      "DELETE webhook_claims, DELETE webhook_deliveries, DELETE webhook_dispatchers, DELETE webhook_outbox, "
+      "DELETE webhook_summary, INSERT webhook_claims, "
+      "SELECT webhook_agents, SELECT webhook_claims, SELECT webhook_definitions, SELECT webhook_deliveries, "
+      "SELECT "
       "webhook_dispatchers, SELECT webhook_migrations, "
       "SELECT webhook_outbox, SELECT webhook_recent, SELECT webhook_reconciliation, SELECT webhook_settings, "
       "SELECT webhook_source, "
@@ -102,7 +104,8 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsNeed) {
 
 TEST_F(Roles, OfReadersMayReadTheLogAndTheReportsAndNothingElse) {
   EXPECT_EQ(TablesOf("some_reader"),
-            "SELECT webhook_agent_health, SELECT webhook_certificates, SELECT webhook_decisions, "
+            "SELECT webhook_agent_health, SELECT webhook_certificates, SELECT webhook_claims, "
+            "SELECT webhook_decisions, "
             "SELECT webhook_declined, SELECT webhook_definitions, SELECT webhook_deliveries, "
             "SELECT webhook_dispatchers, SELECT webhook_enqueued, SELECT webhook_failures, SELECT "
             "webhook_migrations, "

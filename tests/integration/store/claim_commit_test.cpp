@@ -96,6 +96,18 @@ TEST_F(ClaimCommit, EndsAtOnceWhatTheIntakeFinishes) {
   EXPECT_EQ(Outbox(), 0);
 }
 
+TEST_F(ClaimCommit, IsListedOnlyWhenItHasSomethingToSend) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  const auto skip = [](const Candidate&) -> Verdict { return Finish{Outcome::kSkipped, "", "removed"}; };
+  ClaimWith(Limits(1, 1), skip);
+  EXPECT_EQ(Value("SELECT count(*) FROM webhook_claims"), "0");
+  const Made claimed = ClaimWith(Limits(1, 1), seen_.SendAll());
+  EXPECT_EQ(Value("SELECT c.claim_id || ' ' || (c.claimed_at = d.claimed_at)"
+                  "  FROM webhook_claims c JOIN webhook_deliveries d USING (claim_id)"),
+            claimed.claim_id.get().ToString() + " true");
+}
+
 TEST_F(ClaimCommit, ProvesThatTheDispatcherLives) {
   AddAgent("a");
   AddCalls("a", 2, "a");

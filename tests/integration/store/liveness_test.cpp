@@ -168,12 +168,7 @@ TEST_F(Watching, TellsANewRegistrationFromAnOldHeartbeat) {
   EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
 }
 
-class Sweeping : public Liveness {
- protected:
-  void MakeOld(const char* age) {
-    Query(std::string("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '") + age + "'");
-  }
-};
+class Sweeping : public Liveness {};
 
 TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
   ClaimCalls(2);
@@ -182,7 +177,7 @@ TEST_F(Sweeping, EndsOldRowsWhoseDispatcherIsNotOnTheList) {
   living.ClaimAll(session_);
   Unregister(session_, dispatcher_.id());
   EXPECT_THAT(SweepOrphans(session_), IsEmpty()) << "too young";
-  MakeOld("46 seconds");
+  MakeLogOlder("46 seconds");
   Query(
       "UPDATE webhook_deliveries SET cause = 'resend' WHERE id = (SELECT id FROM webhook_deliveries"
       " ORDER BY id DESC OFFSET 1 LIMIT 1)");
@@ -199,7 +194,7 @@ TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
   AddCalls("a", 1, "other");
   other.ClaimAll(session_);
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), {}), IsEmpty()) << "too young";
-  MakeOld("46 seconds");
+  MakeLogOlder("46 seconds");
   const std::vector<DeliveryId> held{claimed.to_send[1]};
   EXPECT_THAT(SweepOwn(session_, dispatcher_.id(), held),
               ::testing::UnorderedElementsAre(::testing::Field(&Swept::id, claimed.to_send[0]),
@@ -208,11 +203,41 @@ TEST_F(Sweeping, EndsOwnOldRowsThatAreNotHeld) {
   EXPECT_EQ(Log("in_flight"), 2);
 }
 
+class Forgetting : public Liveness {
+ protected:
+  void EndAll() { Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now()"); }
+  std::string Claims() { return Value("SELECT count(*) FROM webhook_claims"); }
+};
+
+TEST_F(Forgetting, ItsOwnClaimOnceAllOfItsRowsAreOver) {
+  const Made claimed = ClaimCalls(2);
+  MakeLogOlder("12 seconds");
+  Query("UPDATE webhook_deliveries SET outcome = 'unknown', finished_at = now() WHERE id = " +
+        std::to_string(claimed.to_send[0].get()));
+  EXPECT_EQ(ForgetClaims(session_, dispatcher_.id()), 0) << "the other row is in flight";
+  EndAll();
+  ClaimCalls(1);
+  EndAll();
+  EXPECT_EQ(Claims(), "2");
+  EXPECT_EQ(ForgetClaims(session_, dispatcher_.id()), 1) << "one is too young to be looked at";
+  EXPECT_EQ(Claims(), "1");
+}
+
+TEST_F(Forgetting, TheClaimOfAnotherOnlyWhenThatDispatcherHasLeftItForAMinute) {
+  ClaimCalls(1);
+  EndAll();
+  MakeLogOlder("50 seconds");
+  const Starter other("other");
+  EXPECT_EQ(ForgetClaims(session_, other.id()), 0);
+  MakeLogOlder("15 seconds");
+  EXPECT_EQ(ForgetClaims(session_, other.id()), 1);
+}
+
 // For example, a person at psql has left a transaction open.
 class SweepingBesideALock : public Watching {
  protected:
   SweepingBesideALock() : other_(url_), holder_(other_), claimed_(ClaimCalls(4)) {
-    Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '46 seconds'");
+    MakeLogOlder("46 seconds");
     holder_.exec("SELECT FROM webhook_deliveries WHERE id = " + std::to_string(claimed_.to_send[1].get()) +
                  " FOR UPDATE");
   }

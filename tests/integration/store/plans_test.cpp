@@ -117,10 +117,10 @@ class Plans : public StoreTest {
           SizeIs(1));
     }
     EXPECT_THAT(Requeue(session, std::vector<ToRequeue>{{keys[3], 1}, {keys[4], 1}}).not_requeued, IsEmpty());
-    Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '1 minute' WHERE id = " +
-          IdOf(keys[5]));
-    EXPECT_THAT(SweepOwn(session, dispatcher_.id(), {}), SizeIs(1));
+    MakeClaimOlder(keys[5].id, "1 minute");
+    EXPECT_THAT(SweepOwn(session, dispatcher_.id(), {}), SizeIs(6));
     SweepOrphans(session);
+    ForgetClaims(session, dispatcher_.id());
     Starter other("other");
     EXPECT_THAT(other.ClaimAll(session, 2).to_send, SizeIs(2));
     SteadyTime now = Steady::now();

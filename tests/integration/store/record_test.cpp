@@ -252,6 +252,30 @@ TEST_F(Recording, ReachesRowsOfEveryDay) {
   EXPECT_EQ(Log("delivered"), 2);
 }
 
+// An update that is HOT writes no index, which is most of what a record costs.
+TEST_F(Recording, OfDeliveredCallsWritesNoIndex) {
+  const Made claimed = ClaimCalls(200);
+  std::vector<Finished> batch;
+  for (const DeliveryKey& key : KeysOf(claimed)) batch.push_back(Delivered(key));
+  for (Finished& finished : batch) finished.result.remote_address = "2001:db8::1";
+  EXPECT_THAT(Record(session_, batch).lost, IsEmpty());
+  session_.Disconnect();  // a server process reports its counts at its end
+  const std::string counts =
+      "SELECT sum(n_tup_upd) || ' ' || sum(n_tup_hot_upd) FROM pg_stat_user_tables"
+      " WHERE relname LIKE 'webhook_deliveries_%'";
+  EXPECT_TRUE(WaitForValue(counts, "200 200")) << Value(counts);
+}
+
+TEST_F(Recording, ShowsFailuresOnlyInTheViewOfFailures) {
+  const Made claimed = ClaimCalls(3);
+  std::vector<Finished> batch{Delivered(KeyOf(claimed, 0)), Delivered(KeyOf(claimed, 1))};
+  batch[1].result.outcome = Outcome::kTimeout;
+  batch[1].result.error = "late";
+  EXPECT_THAT(Record(session_, batch).lost, IsEmpty());
+  EXPECT_EQ(Value("SELECT string_agg(id || ' ' || outcome, ', ') FROM webhook_failures"),
+            std::to_string(claimed.to_send[1].get()) + " timeout");
+}
+
 TEST_F(Recording, OfNothingIsNothing) {
   EXPECT_THAT(Record(session_, {}).lost, IsEmpty());
   EXPECT_FALSE(session_.connected());

@@ -140,7 +140,7 @@ TEST_F(ServiceRole, SweepsRowsThatNoDispatcherHolds) {
   AddCalls("a", 2, "c");
   Starter starter;
   const Made claimed = starter.ClaimAll(service_);
-  Query("UPDATE webhook_deliveries SET claimed_at = claimed_at - interval '1 minute'");
+  MakeLogOlder("1 minute");
   EXPECT_THAT(SweepOwn(service_, starter.id(), std::span(claimed.to_send).first(1)), SizeIs(1));
   Unregister(service_, starter.id());
   EXPECT_THAT(SweepOrphans(service_), SizeIs(1));

@@ -59,6 +59,20 @@ int StoreTest::Log(const std::string& outcome) {
   return std::stoi(Value("SELECT count(*) FROM webhook_deliveries WHERE outcome = '" + outcome + "'"));
 }
 
+void StoreTest::MakeLogOlder(const std::string& age) {
+  for (const char* table : {"webhook_deliveries", "webhook_claims"})
+    Query(std::string("UPDATE ") + table + " SET claimed_at = claimed_at - interval '" + age + "'");
+}
+
+void StoreTest::MakeClaimOlder(const DeliveryId& row, const std::string& age) {
+  const std::string claim =
+      Value("SELECT claim_id FROM webhook_deliveries WHERE id = " + std::to_string(row.get()));
+  for (const char* table : {"webhook_deliveries", "webhook_claims"}) {
+    Query(std::string("UPDATE ") + table + " SET claimed_at = claimed_at - interval '" + age +
+          "' WHERE claim_id = '" + claim + "'");
+  }
+}
+
 std::string StoreTest::UrlThrough(const test::TcpProxy& proxy) {
   return "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname();
 }

@@ -39,6 +39,9 @@ class StoreTest : public ::testing::Test {
   void AddCalls(const std::string& agent, int count, const std::string& prefix);
   int Outbox() { return std::stoi(Value("SELECT count(*) FROM webhook_outbox")); }
   int Log(const std::string& outcome);
+  // As if all that is in the log had been claimed `age` (an interval) earlier.
+  void MakeLogOlder(const std::string& age);
+  void MakeClaimOlder(const DeliveryId& row, const std::string& age);
   // The URL of the same database through the proxy.
   std::string UrlThrough(const test::TcpProxy& proxy);
 
