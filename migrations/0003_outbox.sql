@@ -4,6 +4,10 @@
 -- The low bits of the ids of deliveries come from this sequence.
 CREATE SEQUENCE webhook_delivery_id_seq AS bigint;
 
+-- A type and not a CHECK of the table: see webhook_decline_reason.
+CREATE DOMAIN webhook_cause AS text CHECK (VALUE IN ('completion', 'resend', 'test'));
+COMMENT ON DOMAIN webhook_cause IS 'Why a delivery is made';
+
 -- One row per delivery that is not claimed yet. The table stays small, because a claim deletes the rows that it claims.
 --   INSERT   webhook_decide, when a call is completed; a dispatcher that requeues a delivery
 --   UPDATE   webhook_ready, webhook_release_hinted and webhook_release_analysed make a waiting row due; so does the claim
@@ -18,15 +22,14 @@ CREATE TABLE webhook_outbox (
             * 4096::bigint + nextval('webhook_delivery_id_seq'::regclass) % 4096::bigint,
   call_id         text        NOT NULL,
   agent_id        text        NOT NULL,
-  cause           text        NOT NULL,
+  cause           webhook_cause NOT NULL,
   enqueued_at     timestamptz NOT NULL,
   due_at          timestamptz NOT NULL,
   requeues        smallint    NOT NULL DEFAULT 0,
   awaits_analysis boolean     NOT NULL DEFAULT false,
   watched_until   xid8,
   unread          smallint    NOT NULL DEFAULT 0,
-  CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id),
-  CONSTRAINT webhook_outbox_cause CHECK (cause IN ('completion', 'resend', 'test'))
+  CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id)
 ) WITH (
   -- Rows live for milliseconds, so a vacuum runs after a thousand dead rows, not after a fifth of the table. The end of
   -- the file is never truncated, because that takes a lock that claims would wait for.

@@ -40,8 +40,7 @@ constexpr std::array kAll = {
 // PL/pgSQL looks up tables, views and functions when it runs, so only the order of the views matters.
 constexpr std::array kDefinitions = {
     Define("functions/webhook_analysis_written"),
-    Define("functions/webhook_call_completed"),
-    Define("functions/webhook_call_uncompleted"),
+    Define("functions/webhook_call_changed"),
     Define("functions/webhook_calls_truncated"),
     Define("functions/webhook_close_hours"),
     Define("functions/webhook_decide"),

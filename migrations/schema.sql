@@ -3,6 +3,12 @@
 
 CREATE SEQUENCE webhook_delivery_id_seq AS bigint;
 
+-- Why a delivery is made
+CREATE DOMAIN webhook_cause AS text CHECK ((VALUE = ANY (ARRAY['completion'::text, 'resend'::text, 'test'::text])));
+
+-- Why a completed call is not enqueued
+CREATE DOMAIN webhook_decline_reason AS text CHECK ((VALUE = ANY (ARRAY['no_url'::text, 'agent_id_too_long'::text, 'switched_off'::text, 'completed_unseen'::text])));
+
 -- The platform's
 CREATE TABLE agents (
   id text NOT NULL,
@@ -63,10 +69,9 @@ CREATE TABLE calls (
   CONSTRAINT calls_pkey PRIMARY KEY (id),
   CONSTRAINT calls_status_check CHECK (status = ANY (ARRAY['queued'::text, 'in_progress'::text, 'completed'::text, 'failed'::text, 'canceled'::text]))
 );
-CREATE TRIGGER webhook_call_completed AFTER UPDATE ON calls FOR EACH ROW WHEN (new.status = 'completed'::text AND old.status IS DISTINCT FROM 'completed'::text) EXECUTE FUNCTION webhook_call_completed();
-CREATE TRIGGER webhook_call_deleted AFTER DELETE ON calls FOR EACH ROW WHEN (old.status = 'completed'::text) EXECUTE FUNCTION webhook_call_uncompleted();
-CREATE TRIGGER webhook_call_inserted AFTER INSERT ON calls FOR EACH ROW WHEN (new.status = 'completed'::text) EXECUTE FUNCTION webhook_call_completed();
-CREATE TRIGGER webhook_call_uncompleted AFTER UPDATE ON calls FOR EACH ROW WHEN (old.status = 'completed'::text AND (new.status IS DISTINCT FROM 'completed'::text OR new.id IS DISTINCT FROM old.id)) EXECUTE FUNCTION webhook_call_uncompleted();
+CREATE TRIGGER webhook_call_changed AFTER UPDATE ON calls FOR EACH ROW WHEN (new.status IS DISTINCT FROM old.status OR new.id IS DISTINCT FROM old.id) EXECUTE FUNCTION webhook_call_changed();
+CREATE TRIGGER webhook_call_deleted AFTER DELETE ON calls FOR EACH ROW WHEN (old.status = 'completed'::text) EXECUTE FUNCTION webhook_call_changed();
+CREATE TRIGGER webhook_call_inserted AFTER INSERT ON calls FOR EACH ROW WHEN (new.status = 'completed'::text) EXECUTE FUNCTION webhook_call_changed();
 CREATE TRIGGER webhook_calls_truncated BEFORE TRUNCATE ON calls FOR EACH STATEMENT EXECUTE FUNCTION webhook_calls_truncated();
 
 -- Calls that webhook_release_hinted looks at next
@@ -88,9 +93,8 @@ CREATE TABLE webhook_decisions (
   call_id text NOT NULL,
   agent_id text,  -- Of an enqueued call. Empty: it could not be read when the call was completed; the log has it
   decided_at timestamp with time zone NOT NULL,
-  declined text,  -- NULL: enqueued. no_url: the agent had no webhooks.postCall; agent_id_too_long; switched_off: webhook_enqueue was called with postcall.enqueue off; completed_unseen: the row was completed before installation or with postcall.enqueue off, and then its status changed or its row was deleted
+  declined webhook_decline_reason,  -- NULL: enqueued. no_url: the agent had no webhooks.postCall; agent_id_too_long; switched_off: webhook_enqueue was called with postcall.enqueue off; completed_unseen: the row was completed before installation or with postcall.enqueue off, and then its status changed or its row was deleted
   CONSTRAINT webhook_decisions_agent CHECK ((agent_id IS NULL) = (declined IS NOT NULL)),
-  CONSTRAINT webhook_decisions_declined CHECK (declined = ANY (ARRAY['no_url'::text, 'agent_id_too_long'::text, 'switched_off'::text, 'completed_unseen'::text])),
   CONSTRAINT webhook_decisions_pkey PRIMARY KEY (call_id)
 ) WITH (autovacuum_vacuum_insert_scale_factor=0.05);
 CREATE INDEX webhook_decisions_declined ON webhook_decisions USING btree (decided_at) WHERE (declined IS NOT NULL);
@@ -190,21 +194,20 @@ CREATE TABLE webhook_outbox (
   id bigint NOT NULL DEFAULT ((date_part('epoch'::text, clock_timestamp()) - 1577836800::double precision) * 1000000::double precision)::bigint * 4096::bigint + nextval('webhook_delivery_id_seq'::regclass) % 4096::bigint,
   call_id text NOT NULL,
   agent_id text NOT NULL,  -- Empty: it could not be read when the call was completed; the claim finds it
-  cause text NOT NULL,  -- completion, resend or test
+  cause webhook_cause NOT NULL,  -- completion, resend or test
   enqueued_at timestamp with time zone NOT NULL,  -- When the call was enqueued, by clock_timestamp()
   due_at timestamp with time zone NOT NULL,  -- It is not claimed before this moment
   requeues smallint NOT NULL DEFAULT 0,  -- How often a dispatcher requeued it because its own machine failed before a byte was sent
   awaits_analysis boolean NOT NULL DEFAULT false,  -- True: the row becomes due early when its analysis is committed. False: that has happened, or the wait is over, or there was none
   watched_until xid8,  -- Of a row that awaits its analysis: it is checked every second until all transactions before this one are over; NULL: not seen yet; 0: they are over
   unread smallint NOT NULL DEFAULT 0,  -- How often it was postponed because its call could not be read: an error of a source view, or too large to be read in time
-  CONSTRAINT webhook_outbox_cause CHECK (cause = ANY (ARRAY['completion'::text, 'resend'::text, 'test'::text])),
   CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id)
 ) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=10000, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=10000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=false);
 CREATE INDEX webhook_outbox_awaiting ON webhook_outbox USING btree (call_id) WHERE awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_due ON webhook_outbox USING btree (due_at) WHERE awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_turn ON webhook_outbox USING btree (((id % (32)::bigint))) WHERE awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_watched ON webhook_outbox USING btree (id) WHERE (awaits_analysis AND (watched_until IS DISTINCT FROM '0'::xid8));
-CREATE UNIQUE INDEX webhook_outbox_one_resend ON webhook_outbox USING btree (call_id) WHERE (cause = 'resend'::text);
+CREATE UNIQUE INDEX webhook_outbox_one_resend ON webhook_outbox USING btree (call_id) WHERE ((cause)::text = 'resend'::text);
 CREATE INDEX webhook_outbox_ready ON webhook_outbox USING btree (agent_id, due_at, id) WHERE (NOT awaits_analysis);
 GRANT SELECT ON webhook_outbox TO postcall_reader;
 GRANT DELETE, SELECT ON webhook_outbox TO postcall_service;
@@ -416,19 +419,14 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path=public, pg_temp
 AS …;
 
--- Trigger on calls: a row became completed
-CREATE FUNCTION webhook_call_completed() RETURNS trigger
+-- Trigger on calls: a row became completed, or a completed row gets another status or id or is deleted
+CREATE FUNCTION webhook_call_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan=off
 SET search_path=public, pg_temp
 AS …;
 
--- Trigger on calls: a completed row gets another status or id, or is deleted
-CREATE FUNCTION webhook_call_uncompleted() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path=public, pg_temp
-AS …;
-
--- Trigger on calls: like webhook_call_uncompleted, for TRUNCATE
+-- Trigger on calls: like webhook_call_changed for a deletion, for TRUNCATE
 CREATE FUNCTION webhook_calls_truncated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path=public, pg_temp
@@ -444,9 +442,7 @@ GRANT EXECUTE ON FUNCTION webhook_close_hours() TO postcall_service;
 
 -- Decides, once per call, whether a completed call is enqueued; NULL is an agent that could not be read
 CREATE FUNCTION webhook_decide(call_id text, agent_id text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan=off
-SET search_path=public, pg_temp
+LANGUAGE plpgsql
 AS …;
 
 -- Drops the oldest partition of the log that retention has passed; returns how many it dropped, 0 or 1

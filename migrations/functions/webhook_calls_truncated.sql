@@ -1,4 +1,4 @@
--- For the trigger on calls: does for all rows what webhook_call_uncompleted does for one.
+-- For the trigger on calls: does for all rows what webhook_call_changed does for one that is deleted.
 CREATE OR REPLACE FUNCTION webhook_calls_truncated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT
@@ -14,5 +14,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_calls_truncated() IS
-  'Trigger on calls: like webhook_call_uncompleted, for TRUNCATE';
+  'Trigger on calls: like webhook_call_changed for a deletion, for TRUNCATE';
 REVOKE ALL ON FUNCTION webhook_calls_truncated() FROM PUBLIC;

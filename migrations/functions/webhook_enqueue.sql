@@ -1,6 +1,7 @@
 -- For a platform with its own tables, in the transaction that completes the call: finds the agent and decides.
 CREATE OR REPLACE FUNCTION webhook_enqueue(call_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
+-- In SERIALIZABLE, a scan of a whole table would conflict with every row that another transaction writes there.
 SET enable_seqscan = off
 SET search_path FROM CURRENT
 AS $$

@@ -223,7 +223,7 @@ TEST_F(Roles, CannotMakeFunctionsOfTheOwnerUseTheirTables) {
                           WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
                             AND NOT 'search_path=public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))"),
             "");
-  EXPECT_EQ(db_.Number("SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'webhook%'"), 15);
+  EXPECT_EQ(db_.Number("SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'webhook%'"), 13);
   Client service = As("some_dispatcher");
   service.Run(
       "CREATE TEMP TABLE webhook_partitions (name text, day date); SET search_path = pg_temp, public");

@@ -116,9 +116,18 @@ constexpr const char* kSequences = R"sql(
       FROM pg_sequence
 )sql";
 
+constexpr const char* kDomains = R"sql(
+    SELECT string_agg(format(E'\n-- %s\nCREATE DOMAIN %s AS %s %s;\n', obj_description(t.oid, 'pg_type'), t.oid::regtype,
+                             format_type(t.typbasetype, t.typtypmod), pg_get_constraintdef(c.oid)), ''
+                      ORDER BY t.typname) AS printed
+      FROM pg_type t
+      JOIN pg_constraint c ON c.contypid = t.oid
+     WHERE t.typnamespace = 'public'::regnamespace
+)sql";
+
 std::string Print(Client& db) {
   db.Run(kGrants);
-  std::string text = kHead + db.Value(kSequences);
+  std::string text = kHead + db.Value(kSequences) + db.Value(kDomains);
   for (const char* const objects : {kTables, kViews, kFunctions}) {
     for (const auto& row : db.Run(objects)) text += row["printed"].as<std::string>();
   }
