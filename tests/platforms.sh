@@ -223,7 +223,8 @@ compilers() {
     for version in {14..19}; do wanted+=("clang-$version"); done
     local found=()
     for package in "${wanted[@]}"; do
-      if apt-cache show "$package" >/dev/null 2>&1; then found+=("$package"); fi
+      # Not `show`, which takes g++-13 for a pattern that clang-13 matches.
+      if [[ $(apt-cache madison "$package" 2>/dev/null) ]]; then found+=("$package"); fi
     done
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
     set -- "${found[@]:2}"
