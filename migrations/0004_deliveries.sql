@@ -31,7 +31,6 @@ CREATE TABLE webhook_deliveries (
   total_ms            real,
   dispatcher          text        NOT NULL,
   claim_id            uuid        NOT NULL,
-  failed              boolean     NOT NULL GENERATED ALWAYS AS (outcome NOT IN ('in_flight', 'delivered')) STORED,
   CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (claimed_at, id),
   CONSTRAINT webhook_deliveries_cause CHECK (cause IN ('completion', 'resend', 'test')),
   CONSTRAINT webhook_deliveries_outcome CHECK (outcome IN (
@@ -55,11 +54,11 @@ CREATE TABLE webhook_deliveries (
     CHECK (outcome NOT IN ('invalid_settings', 'skipped') OR reached = 'nothing')
 ) PARTITION BY RANGE (claimed_at);
 
--- `delivered` changes no column that an index names, which is why `failed` exists. So that outcome is a HOT update: it
--- writes the row once more, in the same page, and no entry of any index. webhook_make_partitions leaves room for it.
+-- `delivered` changes no column that an index names: what failed is known by its error. So that outcome is a HOT update:
+-- it writes the row once more, in the same page, and no entry of any index. webhook_make_partitions leaves room for it.
 CREATE INDEX webhook_deliveries_call ON webhook_deliveries (call_id);
 CREATE INDEX webhook_deliveries_agent ON webhook_deliveries (agent_id, claimed_at DESC);
-CREATE INDEX webhook_deliveries_failures ON webhook_deliveries (claimed_at DESC) WHERE failed;
+CREATE INDEX webhook_deliveries_failures ON webhook_deliveries (claimed_at DESC) WHERE error IS NOT NULL;
 -- This index counts one hour of completions without reading the whole day. It costs little, because rows arrive in
 -- about this order.
 CREATE INDEX webhook_deliveries_enqueued ON webhook_deliveries USING brin (enqueued_at)
@@ -83,7 +82,6 @@ COMMENT ON COLUMN webhook_deliveries.finished_at IS 'The claim''s time plus stea
 COMMENT ON COLUMN webhook_deliveries.lookup_ms IS 'Each phase''s own time';
 COMMENT ON COLUMN webhook_deliveries.total_ms IS 'From start to end';
 COMMENT ON COLUMN webhook_deliveries.dispatcher IS 'The instance''s label';
-COMMENT ON COLUMN webhook_deliveries.failed IS 'It is over and was not delivered';
 COMMENT ON COLUMN webhook_deliveries.claim_id IS 'The claim that created the row; every later write is conditional on it';
 
 -- The claims that may have rows in flight. All rows of a claim have its claimed_at, so a row here leads to them by the

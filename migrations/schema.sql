@@ -140,7 +140,6 @@ CREATE TABLE webhook_deliveries (
   total_ms real,  -- From start to end
   dispatcher text NOT NULL,  -- The instance's label
   claim_id uuid NOT NULL,  -- The claim that created the row; every later write is conditional on it
-  failed boolean NOT NULL DEFAULT outcome <> ALL (ARRAY['in_flight'::text, 'delivered'::text]),  -- It is over and was not delivered
   CONSTRAINT webhook_deliveries_cause CHECK (cause = ANY (ARRAY['completion'::text, 'resend'::text, 'test'::text])),
   CONSTRAINT webhook_deliveries_delivered CHECK (outcome <> 'delivered'::text OR http_status IS NOT NULL AND http_status >= 200 AND http_status <= 299 AND error IS NULL AND (reached = ANY (ARRAY['response_started'::text, 'response_complete'::text]))),
   CONSTRAINT webhook_deliveries_in_flight_blank CHECK (outcome <> 'in_flight'::text OR http_status IS NULL AND error IS NULL),
@@ -156,7 +155,7 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_agent ON ONLY webhook_deliveries USING btree (agent_id, claimed_at DESC);
 CREATE INDEX webhook_deliveries_call ON ONLY webhook_deliveries USING btree (call_id);
 CREATE INDEX webhook_deliveries_enqueued ON ONLY webhook_deliveries USING brin (enqueued_at) WITH (pages_per_range='32', autosummarize='on');
-CREATE INDEX webhook_deliveries_failures ON ONLY webhook_deliveries USING btree (claimed_at DESC) WHERE failed;
+CREATE INDEX webhook_deliveries_failures ON ONLY webhook_deliveries USING btree (claimed_at DESC) WHERE (error IS NOT NULL);
 CREATE TRIGGER webhook_outcome_changed AFTER UPDATE ON webhook_deliveries FOR EACH ROW WHEN (old.outcome <> ALL (ARRAY['in_flight'::text, 'unknown'::text])) EXECUTE FUNCTION webhook_keep_history();
 CREATE TRIGGER webhook_outcome_deleted AFTER DELETE ON webhook_deliveries FOR EACH ROW WHEN (old.outcome <> 'in_flight'::text) EXECUTE FUNCTION webhook_keep_history();
 GRANT SELECT ON webhook_deliveries TO postcall_reader;
@@ -296,7 +295,7 @@ GRANT SELECT ON webhook_certificates TO postcall_reader;
 -- Completed calls that were not enqueued, and why
 CREATE VIEW webhook_declined (
   call_id text,
-  reason text,
+  reason webhook_decline_reason,
   decided_at timestamp with time zone
 ) AS …;
 GRANT SELECT ON webhook_declined TO postcall_reader;

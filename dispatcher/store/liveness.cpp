@@ -31,19 +31,23 @@ constexpr const char* kDeclareDead = R"sql(
                      FOR UPDATE SKIP LOCKED)
 )sql";
 
-// The sweeps find rows in flight by their claims. They skip a row that another transaction has locked, and
-// sweep it once it is free, by kOrphansBecomeUnknown if its dispatcher is dead.
+// The sweeps find rows in flight by their claims, in the order of the key: no other index of the log has this
+// order. They skip a row that another transaction has locked, and sweep it once it is free, by
+// kOrphansBecomeUnknown if its dispatcher is dead.
 
 constexpr const char* kTheirsBecomeUnknown = R"sql(
     WITH unlocked AS MATERIALIZED (
-      SELECT d.claimed_at, d.id
+      SELECT theirs.claimed_at, theirs.id
         FROM webhook_claims c
-        JOIN webhook_deliveries d
-          ON d.claimed_at = c.claimed_at
-         AND d.claim_id = c.claim_id
-       WHERE c.claim_id BETWEEN $1::uuid AND $2::uuid
-         AND d.outcome = 'in_flight'
-         FOR NO KEY UPDATE OF d SKIP LOCKED)
+       CROSS JOIN LATERAL (
+               SELECT d.claimed_at, d.id
+                 FROM webhook_deliveries d
+                WHERE d.claimed_at = c.claimed_at
+                  AND d.claim_id = c.claim_id
+                  AND d.outcome = 'in_flight'
+                ORDER BY d.id
+                  FOR NO KEY UPDATE SKIP LOCKED) AS theirs
+       WHERE c.claim_id BETWEEN $1::uuid AND $2::uuid)
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
@@ -57,15 +61,18 @@ constexpr const char* kTheirsBecomeUnknown = R"sql(
 
 constexpr const char* kOrphansBecomeUnknown = R"sql(
     WITH unlocked AS MATERIALIZED (
-      SELECT d.claimed_at, d.id
+      SELECT theirs.claimed_at, theirs.id
         FROM webhook_claims c
-        JOIN webhook_deliveries d
-          ON d.claimed_at = c.claimed_at
-         AND d.claim_id = c.claim_id
+       CROSS JOIN LATERAL (
+               SELECT d.claimed_at, d.id
+                 FROM webhook_deliveries d
+                WHERE d.claimed_at = c.claimed_at
+                  AND d.claim_id = c.claim_id
+                  AND d.outcome = 'in_flight'
+                ORDER BY d.id
+                  FOR NO KEY UPDATE SKIP LOCKED) AS theirs
        WHERE c.claimed_at + interval '45 seconds' < statement_timestamp()
-         AND left(c.claim_id::text, 18) NOT IN (SELECT left(w.id::text, 18) FROM webhook_dispatchers w)
-         AND d.outcome = 'in_flight'
-         FOR NO KEY UPDATE OF d SKIP LOCKED)
+         AND left(c.claim_id::text, 18) NOT IN (SELECT left(w.id::text, 18) FROM webhook_dispatchers w))
     UPDATE webhook_deliveries d
        SET outcome = 'unknown',
            finished_at = clock_timestamp(),
@@ -78,14 +85,17 @@ constexpr const char* kOrphansBecomeUnknown = R"sql(
 )sql";
 
 constexpr const char* kOwnOldRows = R"sql(
-    SELECT d.id, (extract(epoch FROM d.claimed_at) * 1000000)::bigint AS claimed_at, d.claim_id
+    SELECT own.id, (extract(epoch FROM c.claimed_at) * 1000000)::bigint AS claimed_at, c.claim_id
       FROM webhook_claims c
-      JOIN webhook_deliveries d
-        ON d.claimed_at = c.claimed_at
-       AND d.claim_id = c.claim_id
+     CROSS JOIN LATERAL (
+             SELECT d.id
+               FROM webhook_deliveries d
+              WHERE d.claimed_at = c.claimed_at
+                AND d.claim_id = c.claim_id
+                AND d.outcome = 'in_flight'
+              ORDER BY d.id) AS own
      WHERE c.claim_id BETWEEN $1::uuid AND $2::uuid
        AND c.claimed_at + interval '45 seconds' < statement_timestamp()
-       AND d.outcome = 'in_flight'
 )sql";
 
 constexpr const char* kOwnBecomeUnknown = R"sql(
@@ -121,7 +131,9 @@ constexpr const char* kForgetClaims = R"sql(
                                   FROM webhook_deliveries d
                                  WHERE d.claimed_at = c.claimed_at
                                    AND d.claim_id = c.claim_id
-                                   AND d.outcome = 'in_flight')
+                                   AND d.outcome = 'in_flight'
+                                 ORDER BY d.id
+                                OFFSET 0)  -- keeps the planner from leaving out the order
               LIMIT 10000
                 FOR UPDATE SKIP LOCKED))
 )sql";

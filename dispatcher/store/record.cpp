@@ -73,7 +73,11 @@ pqxx::result Complete(postgres::Transaction& transaction, Outcome before, std::s
       reached.AddNull();
     }
     http_status.Add(result.http_status);
-    error.AddUnlessEmpty(result.error);
+    if (result.outcome == Outcome::kDelivered) {
+      error.AddNull();
+    } else {
+      error.Add(result.error);  // never NULL: by it, webhook_failures knows what failed
+    }
     response_body.AddUnlessEmpty(result.response_body);
     response_truncated.Add(result.response_truncated);
     remote_address.AddUnlessEmpty(result.remote_address);

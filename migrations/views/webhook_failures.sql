@@ -1,4 +1,4 @@
--- For the person on call, with the name of the agent.
+-- For the person on call, with the name of the agent. Only what is over and was not delivered has an error.
 CREATE OR REPLACE VIEW webhook_failures AS
 SELECT d.claimed_at,
        d.agent_id,
@@ -20,7 +20,7 @@ SELECT d.claimed_at,
        d.claim_id
   FROM webhook_deliveries d
   LEFT JOIN webhook_agents a ON a.id = d.agent_id
- WHERE d.failed
+ WHERE d.error IS NOT NULL
  ORDER BY d.claimed_at DESC;
 COMMENT ON VIEW webhook_failures IS
   'Deliveries that are over and were not delivered, newest first';

@@ -49,7 +49,8 @@ class LogDatabase : public PlatformDatabase {
             Quote(outcome) +
             " IN ('skipped', 'invalid_settings') THEN 'nothing' ELSE 'response_complete' END" +
             ", http_status = CASE " + Quote(outcome) +
-            " WHEN 'delivered' THEN 200 WHEN 'rejected' THEN 500 END" + " WHERE call_id = " + Quote(call));
+            " WHEN 'delivered' THEN 200 WHEN 'rejected' THEN 500 END, error = CASE WHEN " + Quote(outcome) +
+            " <> 'delivered' THEN 'It failed.' END WHERE call_id = " + Quote(call));
   }
 
   // Writes the late outcome of a row that was `unknown`, as a record does.

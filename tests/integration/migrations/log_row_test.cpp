@@ -29,7 +29,7 @@ TEST_F(LogRow, HasTheColumnsOfTheContractInItsOrder) {
       "response_bytes bigint, enqueued_at timestamp with time zone, due_at timestamp with time zone, "
       "claimed_at timestamp with time zone, finished_at timestamp with time zone, lookup_ms real, connect_ms "
       "real, "
-      "tls_ms real, first_byte_ms real, total_ms real, dispatcher text, claim_id uuid, failed boolean");
+      "tls_ms real, first_byte_ms real, total_ms real, dispatcher text, claim_id uuid");
 }
 
 TEST_F(LogRow, InFlightIsNotFinishedAndHasNoResult) {
