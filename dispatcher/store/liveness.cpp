@@ -134,8 +134,7 @@ constexpr const char* kForgetClaims = R"sql(
                                    AND d.outcome = 'in_flight'
                                  ORDER BY d.id
                                 OFFSET 0)  -- keeps the planner from leaving out the order
-              LIMIT 10000
-                FOR UPDATE SKIP LOCKED))
+              LIMIT 10000))
 )sql";
 
 std::vector<Swept> SweptOf(const pqxx::result& rows) {

@@ -135,6 +135,8 @@ TEST_F(Manners, ReportsAnOutageOnce) {
   const std::string url = postgres.CreateMigratedDatabase();
   Service service(Run({"--database-url", url, "--log-level", "debug"}));
   ASSERT_TRUE(service.WaitUntilReady());
+  ASSERT_TRUE(
+      service.WaitForLog("connected to the database"));  // a line is written a moment after it is logged
   const std::size_t before = service.log().size();
   postgres.Stop(PrivatePostgres::StopMode::kImmediate);
   ASSERT_TRUE(service.WaitForMetric(R"(postcall_database_errors_total{operation="heartbeat"})",

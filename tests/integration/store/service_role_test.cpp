@@ -145,6 +145,7 @@ TEST_F(ServiceRole, SweepsRowsThatNoDispatcherHolds) {
   Unregister(service_, starter.id());
   EXPECT_THAT(SweepOrphans(service_), SizeIs(1));
   EXPECT_EQ(Log("unknown"), 2);
+  EXPECT_EQ(ForgetClaims(service_, starter.id()), 1);
 }
 
 TEST_F(ServiceRole, KeepsPartitionsAndClaimsIntoThem) {
