@@ -5,7 +5,7 @@
 #                [-- arguments of ctest, such as -R store]
 #
 # TEST is a test binary, such as dispatch_test; with TESTs only these are built and run. With preset release and all
-# tests, tests/fuzz/run.sh then fuzzes each target for a minute, two at a time, unless --no-fuzz is given.
+# tests, tests/fuzz/run.sh then fuzzes each target for half a minute, two at a time, unless --no-fuzz is given.
 # The exit code is 0 only when all passed. Any number of clones may run this at the same time.
 set -euo pipefail
 
@@ -47,7 +47,7 @@ done
 "$root/deploy/install-packages.sh" build database tests
 
 # With these settings one clone can reuse the compilations of another (CMake uses ccache when it is installed).
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true CCACHE_IGNOREOPTIONS=-Werror
 
 build=$root/build/$preset
 cmake -S "$root" --preset "$preset" --log-level=WARNING
@@ -66,4 +66,4 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 # Most tests spend most of their time waiting; tests that measure time run alone.
 ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$((2 * jobs))" "$@"
 
-if [[ -n $fuzz && $preset == release ]] && (($# == 0)); then "$root/tests/fuzz/run.sh"; fi
+if [[ -n $fuzz && $preset == release ]] && (($# == 0)); then "$root/tests/fuzz/run.sh" --seconds 30; fi

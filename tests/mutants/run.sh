@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Takes the protections out of the program, one at a time, and requires that a test fails for each.
 #
-#   tests/mutants/run.sh [--list | --check | --tenth N] [NAME…]
+#   tests/mutants/run.sh [--list | --check | --tenth N] [--minutes M] [NAME…]
 #
-# --check    Only says whether each still applies to the tree.
-# --tenth N  Runs every tenth of them, beginning with number N modulo 10.
+# --check      Only says whether each still applies to the tree.
+# --tenth N    Runs every tenth of them, beginning with number N modulo 10.
+# --minutes M  Begins no other mutant after M minutes, and says how many are left.
 #
 # A mutant is a patch, <area>/<name>.patch. Above its diff are two lines: `Takes out:` says what is missing with it, and
 # `Red:` names the test binary and the tests that must fail. Without the mutant these tests pass.
@@ -22,12 +23,13 @@ fail() {
 }
 
 usage() {
-  echo 'usage: tests/mutants/run.sh [--list | --check | --tenth N] [NAME...]' >&2
+  echo 'usage: tests/mutants/run.sh [--list | --check | --tenth N] [--minutes M] [NAME...]' >&2
   exit 2
 }
 
 mode=run
 tenth=
+minutes=
 wanted=()
 while (($#)); do
   case $1 in
@@ -35,6 +37,11 @@ while (($#)); do
     --tenth)
       [[ ${2-} =~ ^[0-9]+$ ]] || usage
       tenth=$((10#$2 % 10))
+      shift
+      ;;
+    --minutes)
+      [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage
+      minutes=$2
       shift
       ;;
     -*) usage ;;
@@ -95,8 +102,9 @@ run_tests() {
 rm -rf -- "$copy"
 mkdir -p -- "$copy"
 (cd -- "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy")
-export CCACHE_BASEDIR=$copy CCACHE_NOHASHDIR=true
-# Warnings are not errors here, because a mutant may leave code unused.
+# Warnings are not errors here, because a mutant may leave code unused. Only in this the compilations differ from those of
+# tests/run.sh, which are used again.
+export CCACHE_BASEDIR=$copy CCACHE_NOHASHDIR=true CCACHE_IGNOREOPTIONS=-Werror
 cmake -S "$copy" --preset release -B "$build" -DPOSTCALL_WARNINGS_AS_ERRORS=OFF --log-level=WARNING
 
 binaries=()
@@ -104,14 +112,14 @@ for mutant in "${chosen[@]}"; do binaries+=("$(red_of "$mutant" | cut -d ' ' -f 
 mapfile -t binaries < <(printf '%s\n' "${binaries[@]}" | sort -u)
 compile "${binaries[@]}" || fail 'the tree does not compile'
 
-for mutant in "${chosen[@]}"; do
-  read -r binary filter < <(red_of "$mutant")
-  run_tests "$binary" "$filter" || fail "$binary $filter fails without a mutant: $red"
-done
-
+ran=0
 survived=()
 for mutant in "${chosen[@]}"; do
+  if [[ -n $minutes ]] && ((SECONDS >= minutes * 60)); then break; fi
+  ran=$((ran + 1))
   read -r binary filter < <(red_of "$mutant")
+  compile "$binary" || fail 'the tree does not compile'
+  run_tests "$binary" "$filter" || fail "$binary $filter fails without a mutant: $red"
   git -C "$copy" apply -- "$mutant"
   compile "$binary" || fail "$(name_of "$mutant") does not compile"
   if run_tests "$binary" "$filter"; then
@@ -123,5 +131,5 @@ for mutant in "${chosen[@]}"; do
   git -C "$copy" apply --reverse -- "$mutant"
 done
 
-echo "${#chosen[@]} mutants, $((${#chosen[@]} - ${#survived[@]})) caught"
+echo "$ran mutants, $((ran - ${#survived[@]})) caught, $((${#chosen[@]} - ran)) left"
 ((${#survived[@]} == 0))
