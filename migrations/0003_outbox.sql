@@ -10,13 +10,15 @@ COMMENT ON DOMAIN webhook_cause IS 'Why a delivery is made';
 
 -- One row per delivery that is not claimed yet. The table stays small, because a claim deletes the rows that it claims.
 --   INSERT   webhook_decide, when a call is completed; a dispatcher that requeues a delivery
---   UPDATE   webhook_ready, webhook_release_hinted and webhook_release_analysed make a waiting row due; so does the claim
---            when its wait is over. The claim postpones a row whose call cannot be read, and fills in its agent.
+--   UPDATE   webhook_ready, webhook_release_hinted and webhook_release_analysed make a waiting row due; so does the feed
+--            of the claim when its wait is over. The claim postpones a row whose call cannot be read, and fills in its
+--            agent.
 --   DELETE   the claim, which inserts the row of webhook_deliveries in the same transaction
 CREATE TABLE webhook_outbox (
   -- An id is the microseconds since 2020 and twelve bits of the sequence. So it is unique even when a restore that does
   -- not copy sequences has set the sequence back: no transaction of the platform fails because of an id that is already
-  -- in the outbox. A row keeps its id when it moves to the log, and when it is requeued.
+  -- in the outbox. A row gets a new id whenever it becomes ready, so that dispatchers see it among the newest; it keeps
+  -- its id when it moves to the log.
   id              bigint      NOT NULL
     DEFAULT ((date_part('epoch'::text, clock_timestamp()) - 1577836800::float8) * 1000000::float8)::bigint
             * 4096::bigint + nextval('webhook_delivery_id_seq'::regclass) % 4096::bigint,
@@ -44,9 +46,9 @@ CREATE TABLE webhook_outbox (
 );
 ALTER SEQUENCE webhook_delivery_id_seq OWNED BY webhook_outbox.id;
 
--- The claim reads this index from agent to agent. Calls that wait for their analysis are not in it, so that no claim
--- steps over them, however many they are. Each claim first makes those due whose wait is over; it finds them in the
--- second index.
+-- The claim looks up the rows of an agent in this index, and the walk steps through it from agent to agent. Calls that
+-- wait for their analysis are not in it, so that neither steps over them, however many they are. The feed first makes
+-- those due whose wait is over; it finds them in the second index. It reads the newest rows by the primary key.
 CREATE INDEX webhook_outbox_ready ON webhook_outbox (agent_id, due_at, id) WHERE NOT awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_due ON webhook_outbox (due_at) WHERE awaits_analysis;
 -- The next three are empty unless postcall.wait_for is set. The first is for webhook_release_hinted, the others are for

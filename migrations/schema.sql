@@ -210,8 +210,8 @@ CREATE UNIQUE INDEX webhook_outbox_one_resend ON webhook_outbox USING btree (cal
 CREATE INDEX webhook_outbox_ready ON webhook_outbox USING btree (agent_id, due_at, id) WHERE (NOT awaits_analysis);
 GRANT SELECT ON webhook_outbox TO postcall_reader;
 GRANT DELETE, SELECT ON webhook_outbox TO postcall_service;
-GRANT INSERT (id, call_id, agent_id, cause, enqueued_at, due_at, requeues) ON webhook_outbox TO postcall_service;
-GRANT UPDATE (due_at, requeues, awaits_analysis, unread) ON webhook_outbox TO postcall_service;
+GRANT INSERT (call_id, agent_id, cause, enqueued_at, due_at, requeues) ON webhook_outbox TO postcall_service;
+GRANT UPDATE (id, due_at, requeues, awaits_analysis, unread) ON webhook_outbox TO postcall_service;
 
 -- Facts about this installation; own_tables: true or false; version: the newest dispatcher that migrated it
 CREATE TABLE webhook_settings (

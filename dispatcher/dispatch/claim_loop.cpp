@@ -130,16 +130,36 @@ bool ClaimLoop::OutcomesCanBeRecorded() {
 
 void ClaimLoop::ClaimOnce() {
   if (!recorder_.HasRoom(context_.admission.limit())) return;
+  ReadFeed();
+  WalkOn();
   const SteadyTime now = Steady::now();
-  const Admission::Room room = context_.admission.RoomFor(pace_.rows_per_agent(), now);
+  Admission::Room room = context_.admission.RoomFor(pace_.rows_per_agent(), now);
   std::optional<store::ClaimLimits> limits =
       pace_.Next(room, context_.sender.network_fault().has_value(), now);
   if (!limits) return;
   // All slow readers, which have claims of their own. For an agent that is named twice, the last limit holds.
   for (AgentId& agent : slow_readers_.After(AgentId(), now))
-    limits->agent_limits.emplace_back(std::move(agent), 0);
-  ClaimEnd end = claims_.Make(*limits);
+    room.exceptions.emplace_back(std::move(agent), 0);
+  limits->agents =
+      ready_.Shares(pace_.last_agent(), limits->max_rows, pace_.rows_per_agent(), room.exceptions);
+  ClaimEnd end = limits->agents.empty() ? ClaimEnd(store::Nothing{}) : claims_.Make(*limits);
+  if (std::holds_alternative<store::Nothing>(end)) ready_.Remove(limits->agents);
   std::visit([this](auto& each) { Note(each); }, end);
+}
+
+// What became ready since the last time.
+void ClaimLoop::ReadFeed() {
+  for (const store::ReadyRow& row : feed_.Read(session_)) ready_.Add(row);
+  if (feed_.TakeMissed()) walk_.Request();
+}
+
+void ClaimLoop::WalkOn() {
+  const SteadyTime start = Steady::now();
+  if (!walk_.IsDue(start)) return;
+  const store::WalkedAgents walked = store::WalkAgents(session_, walk_.after(), walk_.max_agents());
+  for (const store::ReadyRow& row : walked.rows) ready_.Add(row);
+  const SteadyTime end = Steady::now();
+  walk_.Note(walked.last, walked.at_end, end - start, end);
 }
 
 void ClaimLoop::Note(const ClaimMade& made) {
@@ -149,6 +169,7 @@ void ClaimLoop::Note(const ClaimMade& made) {
     context_.metrics.claim_duration.Observe(Seconds(made.took));
     context_.metrics.claim_batch_size.Observe(static_cast<double>(made.taken()));
   }
+  ready_.Note(made.walk.progress);
   for (const AgentId& agent : made.walk.unread) slow_readers_.NoteTrouble(agent, /*proven=*/true, now);
   pace_.Note(made, now);
 }

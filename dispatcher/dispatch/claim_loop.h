@@ -1,6 +1,6 @@
-// When to claim: polls the outbox with pauses that follow the load (claim_pace.h), sends the heartbeat,
-// confirms late deliveries, and settles a claim whose commit is in doubt. One thread with a connection of its
-// own; all private functions run on it.
+// When to claim: polls the outbox for what became ready, with pauses that follow the load (claim_pace.h),
+// sends the heartbeat, confirms late deliveries, and settles a claim whose commit is in doubt. One thread
+// with a connection of its own; all private functions run on it.
 #pragma once
 
 #include <atomic>
@@ -11,9 +11,11 @@
 #include "common/mutex.h"
 #include "common/progress.h"
 #include "common/worker.h"
+#include "dispatcher/dispatch/agent_walk.h"
 #include "dispatcher/dispatch/claim_pace.h"
 #include "dispatcher/dispatch/claims.h"
 #include "dispatcher/dispatch/late_deliveries.h"
+#include "dispatcher/dispatch/ready_agents.h"
 #include "dispatcher/dispatch/recorder.h"
 #include "dispatcher/dispatch/slow_readers.h"
 #include "dispatcher/metrics/metrics.h"
@@ -46,6 +48,8 @@ class ClaimLoop {
   void RunOnce();
   void KeepRows();
   void ClaimOnce();
+  void ReadFeed();
+  void WalkOn();
   void Note(const ClaimMade& made);
   void Note(ClaimInDoubt& doubt);
   void Note(const store::Nothing& nothing);
@@ -68,6 +72,9 @@ class ClaimLoop {
 
   // Only the claim thread uses these.
   ClaimPace pace_;
+  store::ReadyFeed feed_;
+  ReadyAgents ready_;
+  AgentWalk walk_;
   SteadyTime heartbeat_at_;
   bool is_registered_ = false;  // in the database that is connected
   bool fits_ = false;           // the database was looked at since it was last away

@@ -15,9 +15,6 @@ std::optional<store::ClaimLimits> ClaimPace::Next(const Admission::Room& room, b
 
   store::ClaimLimits limits;
   limits.max_rows = probes_ ? 1 : std::min({room.slots, rows_wanted_, rows_readable_});
-  limits.per_agent = rows_per_agent_;
-  limits.agent_limits = room.exceptions;
-  limits.after = last_agent_;
   limits.max_bytes = std::min(room.body_bytes, kMaxBytes);
   limits.read_limit = read_limit_;
   max_rows_ = limits.max_rows;

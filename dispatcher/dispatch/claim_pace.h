@@ -35,8 +35,10 @@ class ClaimPace {
   static constexpr Steady::duration kProbeEvery = std::chrono::seconds(1);
 
   int rows_per_agent() const { return rows_per_agent_; }
+  // The next claim starts with the agent after this one.
+  const AgentId& last_agent() const { return last_agent_; }
 
-  // The limits of the next claim. No value: no claim is made now.
+  // The limits of the next claim, without its agents. No value: no claim is made now.
   std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
 
   // Call one of the Notes after each Next that returned limits: it tells how the claim ended. Skip comes

@@ -46,7 +46,7 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
   if (const auto* unreadable = std::get_if<store::Unreadable>(&read)) return *unreadable;
   intake_.AddBodies(claim, admitted, std::get<store::OpenClaim::Calls>(read));
 
-  ClaimMade made{.walk = claim.walk()};
+  ClaimMade made{.walk = claim.WalkAfter(RowsOf(admitted))};
   // Admission may have forgotten agents since.
   made.new_agents = std::max(context_.admission.agents(), agents) - agents;
   auto result = std::move(claim).Commit(RowsOf(admitted));

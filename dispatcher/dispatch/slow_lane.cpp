@@ -85,7 +85,6 @@ bool SlowLane::ClaimOne() {
 
   store::ClaimLimits limits;
   limits.max_rows = 1;
-  limits.per_agent = 1;
   limits.only_agents = std::move(readers);
   limits.max_bytes = std::min(room.body_bytes, kMaxBytes);
   ClaimEnd end = claims_.Make(limits);

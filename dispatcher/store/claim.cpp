@@ -1,11 +1,20 @@
 #include "dispatcher/store/claim.h"
 
+#include <algorithm>
+#include <unordered_set>
+
 #include "dispatcher/postgres/transaction.h"
 #include "dispatcher/store/sources.h"
 #include "dispatcher/store/unreadable.h"
 #include "dispatcher/store/write_claim.h"
 
 namespace postcall::store {
+namespace {
+
+// The first position after that row.
+RowPosition After(const RowPosition& row) { return {row.due_at, DeliveryId(row.id.get() + 1)}; }
+
+}  // namespace
 
 OpenClaim::OpenClaim(OpenClaim&&) noexcept = default;
 OpenClaim::~OpenClaim() = default;
@@ -40,9 +49,30 @@ std::variant<OpenClaim::Calls, TooMany, Unreadable> OpenClaim::Read(std::span<co
   return calls;
 }
 
+// A row that stays in the outbox is the next one of its agent.
+Walk OpenClaim::WalkAfter(std::span<const ToSend> rows) const {
+  std::unordered_set<DeliveryId> claimed;
+  for (const ToSend& each : rows) claimed.insert(each.row->id);
+  for (const FinishedRow& finished : finished_) claimed.insert(finished.row.id);
+  Walk walk = walk_;
+  walk.progress.reserve(shares_.size());
+  for (const Looked& looked : shares_) {
+    AgentProgress progress{looked.agent_id, std::nullopt};
+    const auto left = std::ranges::find_if(
+        looked.rows, [&](const RowPosition& at) { return !claimed.contains(at.id); });
+    if (left != looked.rows.end()) {
+      progress.next = *left;
+    } else if (looked.may_have_more) {
+      progress.next = looked.rows.empty() ? looked.from : After(looked.rows.back());
+    }
+    walk.progress.push_back(std::move(progress));
+  }
+  return walk;
+}
+
 std::variant<Claimed, InDoubt> OpenClaim::Commit(std::span<const ToSend> rows) && {
   if (rows.empty() && finished_.empty()) {
-    transaction_->Commit();  // what became ready
+    transaction_->Commit();  // the agents that were found
     return Claimed{};
   }
   // The pick shortened the limits of this transaction (kPick).

@@ -22,6 +22,7 @@
 
 #include "common/clock.h"
 #include "dispatcher/postgres/database.h"
+#include "dispatcher/store/ready_rows.h"
 #include "schema/call.h"
 #include "schema/ids.h"
 #include "schema/outcome.h"
@@ -45,11 +46,17 @@ struct Claimer {
   std::string instance;
 };
 
+// What a claim asks for of one agent.
+struct AgentShare {
+  AgentId agent_id;
+  RowPosition from;          // no ready row of the agent comes before it
+  int max_rows = 0;          // at least 1
+  bool is_full_share = true;  // otherwise it is less because the agent has fewer slots
+};
+
 struct ClaimLimits {
   int max_rows = 0;
-  int per_agent = 0;                                  // rows of one agent, when it is not named below
-  std::vector<std::pair<AgentId, int>> agent_limits;  // exceptions; 0 steps over the agent
-  AgentId after;                                      // agents after this one come first, then the others
+  std::vector<AgentShare> agents;  // in this order
   // When not empty, only rows of these agents are claimed, in this order. Reading them may take seconds.
   std::vector<AgentId> only_agents = {};
   std::int64_t max_bytes = std::int64_t{64} << 20;  // of call data read at once; the first row always comes
@@ -110,6 +117,12 @@ struct Unreadable {
   std::string error;
 };
 
+// Where the next claim continues with an agent that this claim looked at.
+struct AgentProgress {
+  AgentId agent_id;
+  std::optional<RowPosition> next;  // none: no row is ready that this claim could lock
+};
+
 // Which rows a claim has seen, so that the next claim continues after them.
 struct Walk {
   int rows = 0;  // that were picked and locked
@@ -118,6 +131,7 @@ struct Walk {
   // last row.
   AgentId last_agent;
   bool more = false;  // a limit of the claim cut it short: there may be more rows that are due
+  std::vector<AgentProgress> progress;
   // Agents with a row that was postponed because it could not be read. A claim of all agents leaves it in the
   // outbox.
   std::vector<AgentId> unread;
@@ -143,8 +157,7 @@ struct InDoubt {
 // Every function may throw Unavailable or Refused; nothing is claimed then.
 class OpenClaim {
  public:
-  // Locks due rows and reads the settings of their agents. It also makes rows ready whose wait for an
-  // analysis is over, also when there is nothing to claim.
+  // Locks due rows and reads the settings of their agents.
   //
   // A platform's own view may raise an error for some call, or take seconds: claims with fewer rows find its
   // agent, whose calls are claimed by themselves from then on (ClaimLimits::only_agents).
@@ -168,8 +181,8 @@ class OpenClaim {
   using Calls = std::span<const std::optional<Call>>;
   std::variant<Calls, TooMany, Unreadable> Read(std::span<const ToSend> admitted);
 
-  // Complete after Read.
-  const Walk& walk() const { return walk_; }
+  // After Read: where the next claim continues when this one commits the finished rows and these.
+  Walk WalkAfter(std::span<const ToSend> rows) const;
 
   // Writes the finished rows and these to the log, and commits. Registers the dispatcher again when others
   // have declared it dead meanwhile.
@@ -177,7 +190,16 @@ class OpenClaim {
 
  private:
   OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLimits& limits);
+  void NoteShares(const ClaimLimits& limits);
   void NoteTaken(const PickedRow& row);
+
+  // What the claim saw of one agent, in the order of the rows.
+  struct Looked {
+    AgentId agent_id;
+    RowPosition from;
+    std::vector<RowPosition> rows;
+    bool may_have_more = false;
+  };
 
   Claimer claimer_;
   bool of_all_;  // agents
@@ -185,6 +207,7 @@ class OpenClaim {
   std::chrono::milliseconds read_limit_;
   std::unique_ptr<postgres::Transaction> transaction_;
   std::vector<PickedRow> rows_;
+  std::vector<Looked> shares_;
   std::unique_ptr<AgentSettingsText> settings_;
   std::unique_ptr<CallsAsRead> calls_;
   std::vector<FinishedRow> finished_;

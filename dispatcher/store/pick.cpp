@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,62 +22,27 @@
 namespace postcall::store {
 namespace {
 
-// Makes rows ready whose wait for an analysis is over.
-constexpr const char* kRipen = R"sql(
-    UPDATE webhook_outbox
-       SET awaits_analysis = false
-     WHERE id = ANY (ARRAY(
-             SELECT id FROM webhook_outbox
-              WHERE awaits_analysis AND due_at <= statement_timestamp()
-              ORDER BY due_at
-              LIMIT 500
-                FOR UPDATE SKIP LOCKED))
-)sql";
-
-// Picks due rows, at most $3 (or $4's number for that agent) of an agent, at most $2 in all, beginning after
-// agent $1. It steps through the index from agent to agent, no further than the limit needs, so that it does
-// not read the backlog of a noisy agent. It locks exactly the rows that it returns. The statements after it
-// read the platform's own views: these may sort and hash, which a walk of the outbox must not, and each
-// statement may take $5 ms.
+// Picks due rows of the agents $1, in this order; of each at most $4 rows from the position ($2, $3) on, and at
+// most $5 in all. It locks exactly the rows that it returns. The statements after it read the platform's own
+// views: these may sort and hash, which a look-up in the outbox must not, and each statement may take $6 ms.
 constexpr const char* kPick = R"sql(
-    WITH RECURSIVE
-      onward (agent_id) AS (
-          (SELECT agent_id FROM webhook_outbox
-            WHERE agent_id > $1 AND NOT awaits_analysis
-            ORDER BY agent_id LIMIT 1)
-        UNION ALL
-          SELECT (SELECT o.agent_id FROM webhook_outbox o
-                   WHERE o.agent_id > onward.agent_id AND NOT o.awaits_analysis
-                   ORDER BY o.agent_id LIMIT 1)
-            FROM onward
-           WHERE onward.agent_id IS NOT NULL),
-      around (agent_id) AS (
-          (SELECT agent_id FROM webhook_outbox
-            WHERE agent_id <= $1 AND NOT awaits_analysis
-            ORDER BY agent_id LIMIT 1)
-        UNION ALL
-          SELECT (SELECT o.agent_id FROM webhook_outbox o
-                   WHERE o.agent_id > around.agent_id AND o.agent_id <= $1 AND NOT o.awaits_analysis
-                   ORDER BY o.agent_id LIMIT 1)
-            FROM around
-           WHERE around.agent_id IS NOT NULL),
-      agent AS (SELECT agent_id FROM onward UNION ALL SELECT agent_id FROM around)
     SELECT due.id, due.call_id, due.agent_id, due.cause,
            (extract(epoch FROM due.due_at) * 1000000)::bigint AS due_at,
            due.requeues, due.location, due.unread
-      FROM agent
+      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::int[]) AS share (agent_id, due_at, id, max_rows)
      CROSS JOIN LATERAL (
              SELECT o.*, o.ctid AS location
                FROM webhook_outbox o
-              WHERE o.agent_id = agent.agent_id
+              WHERE o.agent_id = share.agent_id
                 AND NOT o.awaits_analysis
+                AND (o.due_at, o.id) >= ('epoch'::timestamptz + share.due_at * interval '1 microsecond', share.id)
                 AND o.due_at <= statement_timestamp()
               ORDER BY o.due_at, o.id
-              LIMIT coalesce(($4::jsonb ->> agent.agent_id)::int, $3::int)
+              LIMIT share.max_rows
                 FOR UPDATE SKIP LOCKED) AS due
      WHERE (SELECT set_config('enable_sort', 'on', true) || set_config('enable_hashjoin', 'on', true)
-                || set_config('statement_timeout', $5::text, true) || set_config('lock_timeout', '300', true)) <> ''
-     LIMIT $2::int
+                || set_config('statement_timeout', $6::text, true) || set_config('lock_timeout', '300', true)) <> ''
+     LIMIT $5::int
 )sql";
 
 // Picks one due row of the first agent among $1 that has one. Views may sort and hash after it, as after
@@ -111,27 +75,17 @@ std::string ArrayOf(const std::vector<AgentId>& agents) {
   return std::move(literal).Close();
 }
 
-std::string JsonOf(const std::vector<std::pair<AgentId, int>>& agent_limits) {
-  if (agent_limits.empty()) return "{}";
-  nlohmann::json limits = nlohmann::json::object();
-  for (const auto& [agent, limit] : agent_limits) limits[agent.get()] = limit;
-  return limits.dump();
-}
-
-// True when one agent has as many rows among the picked ones as it may have. Then more of its rows may be
-// due.
-bool AnAgentReachedItsLimit(const std::vector<PickedRow>& picked, const ClaimLimits& limits) {
-  int rows = 0;
-  for (std::size_t i = 0; i < picked.size(); ++i) {
-    const AgentId& agent = picked[i].agent_id;
-    rows = i > 0 && agent == picked[i - 1].agent_id ? rows + 1 : 1;
-    if (rows == limits.per_agent &&
-        std::ranges::find(limits.agent_limits, agent, &std::pair<AgentId, int>::first) ==
-            limits.agent_limits.end()) {
-      return true;
-    }
+pqxx::result PickFrom(postgres::Transaction& transaction, const ClaimLimits& limits) {
+  postgres::ArrayLiteral agents, due_at, ids, max_rows;
+  for (const AgentShare& share : limits.agents) {
+    agents.Add(share.agent_id.get());
+    due_at.Add(postgres::ToMicroseconds(share.from.due_at));
+    ids.Add(share.from.id.get());
+    max_rows.Add(share.max_rows);
   }
-  return false;
+  return transaction.ExecPrepared(kPick, std::move(agents).Close(), std::move(due_at).Close(),
+                                  std::move(ids).Close(), std::move(max_rows).Close(), limits.max_rows,
+                                  std::to_string(limits.read_limit.count()));
 }
 
 PickedRow RowOf(const pqxx::row& row, std::size_t position) {
@@ -190,6 +144,23 @@ Picked ToPicked(NotRead not_read) {
 
 }  // namespace
 
+// Notes which rows of which agents were picked, before any of them moves on.
+void OpenClaim::NoteShares(const ClaimLimits& limits) {
+  shares_.reserve(limits.agents.size());
+  std::size_t row = 0;
+  for (const AgentShare& share : limits.agents) {
+    Looked looked{.agent_id = share.agent_id, .from = share.from, .rows = {}, .may_have_more = false};
+    for (; row < rows_.size() && rows_[row].agent_id == share.agent_id; ++row)
+      looked.rows.push_back({rows_[row].due_at, rows_[row].id});
+    const bool is_full = static_cast<int>(looked.rows.size()) == share.max_rows;
+    const bool was_cut_off = walk_.rows == limits.max_rows && row == rows_.size();
+    looked.may_have_more = is_full || was_cut_off;
+    if (is_full && share.is_full_share) walk_.more = true;
+    shares_.push_back(std::move(looked));
+    if (was_cut_off) return;  // the claim did not look at the other agents
+  }
+}
+
 OpenClaim::OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLimits& limits)
     : claimer_(std::move(claimer)),
       of_all_(limits.only_agents.empty()),
@@ -202,23 +173,17 @@ Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimL
   if (limits.max_rows <= 0) return Nothing{};
   OpenClaim claim(session, std::move(claimer), limits);
   postgres::Transaction& transaction = *claim.transaction_;
-  if (claim.of_all_) transaction.ExecPrepared(kRipen);
-  const pqxx::result picked =
-      claim.of_all_
-          ? transaction.ExecPrepared(kPick, limits.after.get(), limits.max_rows, limits.per_agent,
-                                     JsonOf(limits.agent_limits), std::to_string(limits.read_limit.count()))
-          : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
-  if (picked.empty()) {
-    transaction.Commit();  // some rows may have become ready
-    return Nothing{};
-  }
+  const pqxx::result picked = claim.of_all_ ? PickFrom(transaction, limits)
+                                            : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
+  if (picked.empty()) return Nothing{};
   std::vector<PickedRow>& rows = claim.rows_;
   rows.reserve(static_cast<std::size_t>(picked.size()));
   for (const pqxx::row& row : picked) rows.push_back(RowOf(row, rows.size()));
   Walk& walk = claim.walk_;
   walk.rows = static_cast<int>(rows.size());
   walk.last_agent = rows.back().agent_id;
-  walk.more = walk.rows == limits.max_rows || AnAgentReachedItsLimit(rows, limits);
+  walk.more = walk.rows == limits.max_rows;
+  if (claim.of_all_) claim.NoteShares(limits);
 
   if (claim.of_all_) {
     // A row whose call could not be read before is only claimed by a claim of its agent alone.

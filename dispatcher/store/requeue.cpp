@@ -21,11 +21,12 @@ constexpr const char* kRequeue = R"sql(
          AND d.id = k.id
          AND d.claim_id = k.claim_id
          AND d.outcome = 'in_flight'
-      RETURNING d.id, d.call_id, d.agent_id, d.cause, d.enqueued_at, d.due_at, k.requeues)
-    INSERT INTO webhook_outbox (id, call_id, agent_id, cause, enqueued_at, due_at, requeues)
-    SELECT id, call_id, agent_id, cause, enqueued_at, due_at, requeues
-      FROM requeued
-    RETURNING id
+      RETURNING d.id, d.call_id, d.agent_id, d.cause, d.enqueued_at, d.due_at, k.requeues),
+      queued AS (
+      INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, requeues)
+      SELECT call_id, agent_id, cause, enqueued_at, due_at, requeues
+        FROM requeued)
+    SELECT id FROM requeued
 )sql";
 
 pqxx::result Write(postgres::Transaction& transaction, std::span<const ToRequeue> batch) {

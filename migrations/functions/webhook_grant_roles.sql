@@ -35,9 +35,10 @@ BEGIN
   GRANT SELECT ON webhook_migrations, webhook_definitions, webhook_settings, webhook_reconciliation, webhook_recent
      TO postcall_service;
   GRANT SELECT, DELETE,
-        INSERT (id, call_id, agent_id, cause, enqueued_at, due_at, requeues),
-        UPDATE (due_at, requeues, awaits_analysis, unread)
+        INSERT (call_id, agent_id, cause, enqueued_at, due_at, requeues),
+        UPDATE (id, due_at, requeues, awaits_analysis, unread)
      ON webhook_outbox TO postcall_service;
+  GRANT USAGE ON SEQUENCE webhook_delivery_id_seq TO postcall_service;
   GRANT SELECT, DELETE,
         INSERT (id, call_id, agent_id, cause, url, outcome, reached, error, enqueued_at, due_at, claimed_at,
                 finished_at, dispatcher, claim_id),

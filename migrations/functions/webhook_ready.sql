@@ -15,7 +15,7 @@ BEGIN
   ELSIF current_setting('transaction_isolation') = 'read committed' THEN
     -- No other transaction sees yet the row that this one enqueued.
     UPDATE webhook_outbox o
-       SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+       SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false, id = DEFAULT
      WHERE o.call_id = $1 AND o.awaits_analysis AND o.xmin = pg_current_xact_id()::xid;
     INSERT INTO webhook_analysis_hints
     SELECT $1 WHERE EXISTS (SELECT FROM webhook_outbox o WHERE o.call_id = $1 AND o.awaits_analysis);

@@ -85,7 +85,7 @@ BEGIN
   PERFORM set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true);
 
   UPDATE webhook_outbox
-     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false, id = DEFAULT
    WHERE id = ANY (ARRAY(
            SELECT o.id FROM webhook_outbox o
             WHERE o.id = ANY (ready) AND o.awaits_analysis

@@ -26,7 +26,7 @@ BEGIN
     RETURN 0;
   END IF;
   UPDATE webhook_outbox
-     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false
+     SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false, id = DEFAULT
    WHERE id = ANY (ARRAY(
            SELECT waiting.id
              FROM unnest(hinted) AS h (call_id)

@@ -89,13 +89,13 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsNeed) {
       "INSERT webhook_deliveries id call_id agent_id cause url outcome reached error enqueued_at due_at "
       "claimed_at finished_at dispatcher claim_id; "
       "INSERT webhook_dispatchers id instance started_at heartbeat_at; "
-      "INSERT webhook_outbox id call_id agent_id cause enqueued_at due_at requeues; "
+      "INSERT webhook_outbox call_id agent_id cause enqueued_at due_at requeues; "
       "UPDATE webhook_deliveries outcome reached http_status error response_body response_truncated "
       "remote_address connection_reused certificate_ends_at request_bytes response_bytes finished_at "
       "lookup_ms "
       "connect_ms tls_ms first_byte_ms total_ms; "
       "UPDATE webhook_dispatchers heartbeat_at heartbeats; "
-      "UPDATE webhook_outbox due_at requeues awaits_analysis unread");
+      "UPDATE webhook_outbox id due_at requeues awaits_analysis unread");
   EXPECT_EQ(FunctionsOf("some_dispatcher"),
             "webhook_close_hours webhook_drop_partitions webhook_find_agents webhook_make_partitions "
             "webhook_purge webhook_release_analysed "

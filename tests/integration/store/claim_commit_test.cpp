@@ -13,7 +13,8 @@ TEST_F(ClaimCommit, LeavesEverythingWhenItEndsWithoutItsCommit) {
   AddAgent("a");
   AddCalls("a", 3, "a");
   {
-    auto claim = std::get<OpenClaim>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), Limits(10, 10)));
+    auto claim = std::get<OpenClaim>(
+        OpenClaim::Pick(session_, dispatcher_.NextClaimer(), WithAgents(session_, Limits(10, 10))));
     std::vector<PickedRow> rows = claim.TakeRows();
     ASSERT_THAT(rows, SizeIs(3));
     claim.Finish(std::move(rows[0]), Outcome::kSkipped, "", "removed");

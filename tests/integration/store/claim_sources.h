@@ -10,7 +10,7 @@ class ClaimSources : public StoreTest {
  protected:
   // Claims as the claim loop does: again with fewer rows when some of them cannot be read, and without agents
   // whose calls cannot be read.
-  Made ClaimWith(ClaimLimits limits, const Decide& decide) {
+  Made ClaimWith(TestLimits limits, const Decide& decide) {
     for (const AgentId& agent : slow_readers_) limits.agent_limits.emplace_back(agent, 0);
     if (read_singly_ > 0) limits.max_rows = 1;
     Made claimed = std::get<Made>(dispatcher_.Claim(session_, limits, decide));
@@ -26,7 +26,7 @@ class ClaimSources : public StoreTest {
 
   // Claims as the slow lane does, for these agents.
   Made ClaimSlow(const Decide& decide) {
-    ClaimLimits limits = Limits(1, 1);
+    TestLimits limits = Limits(1, 1);
     limits.only_agents = slow_readers_;
     return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
   }

@@ -41,7 +41,7 @@ TEST_F(Claim, TakesNoMoreOfAnAgentThanItsLimit) {
     AddAgent(agent);
     AddCalls(agent, 10, agent);
   }
-  ClaimLimits limits = Limits(100, 4);
+  TestLimits limits = Limits(100, 4);
   limits.agent_limits = {{AgentId("b"), 1}, {AgentId("c"), 0}, {AgentId("d"), 9}, {AgentId("nobody's"), 3}};
   const Made claimed = ClaimWith(limits, seen_.SendAll());
   std::map<std::string, int> taken;
@@ -55,7 +55,7 @@ TEST_F(Claim, SaysThatThereIsNoMoreWhenOnlyAgentsWithTheirOwnLimitHave) {
   AddAgent("b");
   AddCalls("a", 10, "a");
   AddCalls("b", 3, "b");
-  ClaimLimits limits = Limits(100, 4);
+  TestLimits limits = Limits(100, 4);
   limits.agent_limits = {{AgentId("a"), 2}};
   EXPECT_FALSE(ClaimWith(limits, seen_.SendAll()).more);
 }
@@ -221,8 +221,9 @@ TEST_F(Claim, HasThoseThatWereLeftComeFirstNextTime) {
 }
 
 TEST_F(Claim, SaysThatThereIsNothing) {
-  const auto pick = [&](const ClaimLimits& limits) {
-    return std::holds_alternative<Nothing>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), limits));
+  const auto pick = [&](const TestLimits& limits) {
+    return std::holds_alternative<Nothing>(
+        OpenClaim::Pick(session_, dispatcher_.NextClaimer(), WithAgents(session_, limits)));
   };
   EXPECT_TRUE(pick(Limits(10, 10)));
   AddAgent("a");

@@ -8,7 +8,7 @@ namespace postcall::store {
 
 class Claiming : public StoreTest {
  protected:
-  Made ClaimWith(const ClaimLimits& limits, const Decide& decide) {
+  Made ClaimWith(const TestLimits& limits, const Decide& decide) {
     return std::get<Made>(dispatcher_.Claim(session_, limits, decide));
   }
 

@@ -16,9 +16,11 @@ struct Expected {
 // whole table, or an index that leads to other rows, and never sort all due rows or those of an agent.
 inline const std::vector<Expected> kExpected = {
     // claim
-    {"onward (agent_id)",
+    {"AS share (agent_id, due_at, id, max_rows)", {"Index Scan webhook_outbox_ready", "Nested Loop"}},
+    {"pg_current_snapshot()::text AS agent_id", {"Index Scan webhook_outbox_pkey"}},
+    {"first (agent_id, due_at, id, agents)",
      {"Index Scan webhook_outbox_ready", "Index Only Scan webhook_outbox_ready", "Nested Loop"}},
-    {"SET awaits_analysis = false\n     WHERE",
+    {"SET awaits_analysis = false, id = DEFAULT\n     WHERE",
      {"Index Scan webhook_outbox_awaiting_due", "Index Scan webhook_outbox_pkey",
       "Bitmap Index Scan webhook_outbox_pkey"}},
     {"nothing.*",
@@ -70,7 +72,8 @@ inline const std::vector<Expected> kExpected = {
       "Nested Loop"}},
     {"DELETE FROM webhook_analysis_hints",
      {"Seq Scan webhook_analysis_hints", "Tid Scan webhook_analysis_hints", "Sort"}},
-    {"SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false\n   WHERE id = ANY (ARRAY(\n    "
+    {"SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false, id = DEFAULT\n   WHERE id = "
+     "ANY (ARRAY(\n    "
      "       SELECT waiting.id",
      {"Index Scan webhook_outbox_awaiting", "Index Scan webhook_outbox_pkey",
       "Bitmap Index Scan webhook_outbox_pkey", "Nested Loop"}},

@@ -140,7 +140,7 @@ class Plans : public StoreTest {
     ReleaseHinted(session);
     ReleaseAnalysed(session);
     // A call that cannot be read is postponed and then finished.
-    ClaimLimits slow = Limits(1, 1);
+    TestLimits slow = Limits(1, 1);
     slow.only_agents = {AgentId("agent-0")};
     for (const char* unread : {"0", "5"}) {
       Query(

@@ -81,7 +81,7 @@ TEST_F(ServiceRole, PutsOffACallThatCannotBeReadAndAtLastEndsIt) {
   Starter starter;
   EXPECT_THAT(starter.ClaimAll(service_).unreadable, ElementsAre(AgentId("a")));
   Seen seen;
-  ClaimLimits limits = Limits(1, 1);
+  TestLimits limits = Limits(1, 1);
   limits.only_agents = {AgentId("a")};
   const auto claim_slowly = [&] { return std::get<Made>(starter.Claim(service_, limits, seen.SendAll())); };
   EXPECT_THAT(claim_slowly().to_send, IsEmpty());

@@ -278,7 +278,7 @@ TEST_F(ClaimSources, OfACallWhoseAgentIsFoundAndWhichCannotBeReadHoldUpNoOther) 
   Query("UPDATE webhook_outbox SET agent_id = '' WHERE call_id = 'b2'");
   ComputeInView("name", "CASE call_id WHEN 'b2' THEN (1 / length(left(call_id, 0)))::text END");
   Seen seen;
-  ClaimLimits limits = Limits(30, 10);
+  TestLimits limits = Limits(30, 10);
   for (int claims = 0; claims < 12; ++claims) limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
   EXPECT_THAT(seen.calls, ::testing::UnorderedElementsAre("a1", "a2", "a3", "b1", "b3"));
   EXPECT_THAT(slow_readers_, ElementsAre(AgentId()));
@@ -297,7 +297,7 @@ TEST_F(ClaimSources, ThatStillCannotTellTheAgentHoldUpNoOtherCall) {
       " $$ BEGIN IF call_id = 'b4' THEN RAISE 'not this'; END IF; RETURN call_id; END $$");
   ComputeInView("agent_id", "CASE WHEN checked(call_id) <> '' THEN agent_id END");
   Seen seen;
-  ClaimLimits limits = Limits(30, 10);
+  TestLimits limits = Limits(30, 10);
   for (int claims = 0; claims < 12; ++claims) limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
   for (int claims = 0; claims < 12; ++claims) ClaimSlow(seen.SendAll());
   EXPECT_EQ(Value("SELECT call_id || ' ' || agent_id || ' ' || unread || ' ' || (due_at > now()) FROM "

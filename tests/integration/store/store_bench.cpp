@@ -156,7 +156,10 @@ void Run(int rows, int batch, bool long_transaction, bool wrong_moment) {
   std::uint64_t number = 0;
   ClaimLimits limits;
   limits.max_rows = batch;
-  limits.per_agent = 50;
+  for (WalkedAgents walked; !walked.at_end;) {
+    walked = WalkAgents(session, walked.last, 1000);
+    for (const ReadyRow& row : walked.rows) limits.agents.push_back({row.agent_id, row.at, 50});
+  }
   std::int64_t bytes = 0;
   const auto claim = [&]() -> ClaimedRows {
     auto open = std::get<OpenClaim>(
@@ -169,7 +172,13 @@ void Run(int rows, int batch, bool long_transaction, bool wrong_moment) {
       bytes += static_cast<std::int64_t>(call->analysis.summary->size());
     claimed.rows.resize(calls.size());
     to_send.resize(calls.size());
-    limits.after = open.walk().last_agent;
+    // The agents that were looked at come last in the next claim.
+    const Walk walk = open.WalkAfter(to_send);
+    limits.agents.erase(limits.agents.begin(),
+                        limits.agents.begin() + static_cast<std::ptrdiff_t>(walk.progress.size()));
+    for (const AgentProgress& each : walk.progress) {
+      if (each.next) limits.agents.push_back({each.agent_id, *each.next, 50});
+    }
     claimed.by = std::get<Claimed>(std::move(open).Commit(to_send));
     return claimed;
   };

@@ -1,5 +1,7 @@
 #include "tests/integration/store/store_test.h"
 
+#include <algorithm>
+
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -98,7 +100,7 @@ void NoteFinished(const Claimed& claimed, Made& made) {
   for (const FinishedRow& row : claimed.finished) made.finished.push_back(row.row.id);
 }
 
-Made MadeOf(const TooMany& too_many, const ClaimLimits& limits) {
+Made MadeOf(const TooMany& too_many, const TestLimits& limits) {
   Made made;
   made.last_agent = limits.after;
   made.more = true;
@@ -108,7 +110,7 @@ Made MadeOf(const TooMany& too_many, const ClaimLimits& limits) {
 }
 
 std::variant<Made, InDoubt> NotRead(postgres::Session& session, const Claimer& claimer,
-                                    const ClaimLimits& limits, const Unreadable& unreadable) {
+                                    const TestLimits& limits, const Unreadable& unreadable) {
   Made made;
   made.more = true;
   const AgentId& agent = unreadable.row.agent_id;
@@ -127,10 +129,10 @@ std::variant<Made, InDoubt> NotRead(postgres::Session& session, const Claimer& c
 
 }  // namespace
 
-std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const ClaimLimits& limits,
+std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const TestLimits& limits,
                                            const Intake& intake) {
   const Claimer claimer = NextClaimer();
-  auto picked = OpenClaim::Pick(session, claimer, limits);
+  auto picked = OpenClaim::Pick(session, claimer, WithAgents(session, limits));
   if (std::holds_alternative<Nothing>(picked)) {
     Made made;
     made.last_agent = limits.after;
@@ -169,7 +171,7 @@ std::variant<Made, InDoubt> Starter::Claim(postgres::Session& session, const Cla
       made.to_send.push_back(admitted[i].id);
     }
   }
-  const Walk walk = claim.walk();
+  const Walk walk = claim.WalkAfter(to_send);
   made.candidates = walk.rows;
   made.last_agent = walk.last_agent;
   made.more = walk.more;
@@ -204,8 +206,31 @@ Intake IntakeBy(Decide decide) {
   return {.admit = [](const Candidate&) { return Read{}; }, .decide = std::move(decide)};
 }
 
-ClaimLimits Limits(int max_rows, int per_agent, AgentId after) {
-  ClaimLimits limits;
+ClaimLimits WithAgents(postgres::Session& session, const TestLimits& limits) {
+  ClaimLimits whole = limits;
+  if (!limits.only_agents.empty()) return whole;
+  ReadyFeed().Read(session);
+  std::vector<AgentShare> before;
+  bool at_end = false;
+  for (AgentId after; !at_end;) {
+    const WalkedAgents walked = WalkAgents(session, after, 100);
+    for (const ReadyRow& row : walked.rows) {
+      const auto exception =
+          std::ranges::find(limits.agent_limits, row.agent_id, &std::pair<AgentId, int>::first);
+      const bool is_full_share = exception == limits.agent_limits.end();
+      const AgentShare share{row.agent_id, row.at, is_full_share ? limits.per_agent : exception->second,
+                             is_full_share};
+      if (share.max_rows > 0) (row.agent_id > limits.after ? whole.agents : before).push_back(share);
+    }
+    after = walked.last;
+    at_end = walked.at_end;
+  }
+  whole.agents.insert(whole.agents.end(), before.begin(), before.end());
+  return whole;
+}
+
+TestLimits Limits(int max_rows, int per_agent, AgentId after) {
+  TestLimits limits;
   limits.max_rows = max_rows;
   limits.per_agent = per_agent;
   limits.after = std::move(after);

@@ -102,6 +102,13 @@ struct Made {
   bool timed_out = false;
 };
 
+// The limits of a claim of all agents that are ready: a test needs not name them.
+struct TestLimits : ClaimLimits {
+  int per_agent = 0;                                  // rows of one agent, when it is not named below
+  std::vector<std::pair<AgentId, int>> agent_limits;  // exceptions; 0 steps over the agent
+  AgentId after;                                      // agents after this one come first, then the others
+};
+
 // One start of a dispatcher, as the claim thread sees itself.
 class Starter {
  public:
@@ -111,10 +118,11 @@ class Starter {
   const std::string& instance() const { return instance_; }
   Claimer NextClaimer();
 
-  // Sets a row aside that a claim of `only_agents` cannot read.
-  std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
+  // Makes ready what has waited long enough, finds the agents that are ready, and claims. Sets a row aside
+  // that a claim of `only_agents` cannot read.
+  std::variant<Made, InDoubt> Claim(postgres::Session& session, const TestLimits& limits,
                                     const Intake& intake);
-  std::variant<Made, InDoubt> Claim(postgres::Session& session, const ClaimLimits& limits,
+  std::variant<Made, InDoubt> Claim(postgres::Session& session, const TestLimits& limits,
                                     const Decide& decide) {
     return Claim(session, limits, IntakeBy(decide));
   }
@@ -130,7 +138,10 @@ class Starter {
   std::uint64_t claims_ = 0;
 };
 
-ClaimLimits Limits(int max_rows, int per_agent, AgentId after = {});
+TestLimits Limits(int max_rows, int per_agent, AgentId after = {});
+
+// These limits with the agents that are ready, as the claim loop finds them.
+ClaimLimits WithAgents(postgres::Session& session, const TestLimits& limits);
 
 // Decides to send every row, and writes down what it saw.
 struct Seen {

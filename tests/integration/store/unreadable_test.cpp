@@ -15,7 +15,7 @@ TEST_F(ClaimSources, StopAtTheLimitOfBytes) {
   AddCalls("b", 25, "b");
   AddAnalyses("a", 25, 5 * kUnit);
   AddAnalyses("b", 25, 5 * kUnit);
-  ClaimLimits limits = Limits(50, 25);
+  TestLimits limits = Limits(50, 25);
   limits.max_bytes = 22 * kUnit;
   std::int64_t shown = 0;
   const Made claimed = ClaimWith(limits, [&](const Candidate& candidate) -> Verdict {
@@ -38,7 +38,7 @@ TEST_F(ClaimSources, AlwaysGiveTheFirstRow) {
   AddAgent("a");
   AddCalls("a", 2, "a");
   AddAnalyses("a", 2, 1 << 20);
-  ClaimLimits limits = Limits(50, 25);
+  TestLimits limits = Limits(50, 25);
   limits.max_bytes = 1;
   Seen seen;
   EXPECT_THAT(ClaimWith(limits, seen.SendAll()).to_send, SizeIs(1));
@@ -53,7 +53,7 @@ TEST_F(ClaimSources, CountTextAndNotWhatItTakesOnDisk) {
   Query(
       "INSERT INTO call_analysis (call_id, sentiment) "
       "SELECT 'a' || n, to_jsonb(repeat('x', 100000)) FROM generate_series(1, 100) AS n");
-  ClaimLimits limits = Limits(100, 100);
+  TestLimits limits = Limits(100, 100);
   limits.max_bytes = 1'000'000;
   Seen seen;
   EXPECT_THAT(ClaimWith(limits, seen.SendAll()).to_send, SizeIs(10));
@@ -72,7 +72,7 @@ TEST_F(ClaimSources, ThatCannotBeReadHoldUpNoOtherAgent) {
       "WHERE 1 / (SELECT count(*) - 1 + (call_id <> ALL (SELECT b.call_id FROM broken b))::int FROM agents "
       "WHERE id = 'a') > 0");
   Seen seen;
-  ClaimLimits limits = Limits(30, 10);
+  TestLimits limits = Limits(30, 10);
   for (int claims = 0; claims < 12; ++claims) limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
   EXPECT_THAT(slow_readers_, ElementsAre(AgentId("b")));
   EXPECT_GE(seen.calls.size(), 20u) << "those of the others at least";
@@ -114,7 +114,7 @@ TEST_F(ClaimSources, HoldUpNoOtherAgentWhateverTheyRaise) {
   // For one call the function raises; another has two names.
   ComputeInView("name", "(SELECT checked(call_id) UNION ALL SELECT call_id WHERE call_id = 'b7')");
   Seen seen;
-  ClaimLimits limits = Limits(30, 10);
+  TestLimits limits = Limits(30, 10);
   for (int claims = 0; claims < 20; ++claims) {
     try {
       limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
@@ -158,7 +158,7 @@ TEST_F(ClaimSources, ThatTakeTooLongAreReadApartFromTheOthers) {
   ReadSlowly("CASE call_id WHEN 'b2' THEN 60 ELSE 0 END");
   const SteadyTime start = Steady::now();
   Seen seen;
-  ClaimLimits limits = Limits(9, 3);
+  TestLimits limits = Limits(9, 3);
   for (int claims = 0; claims < 12 && seen.calls.size() < 6; ++claims) {
     limits.after = ClaimWith(limits, seen.SendAll()).last_agent;
   }

@@ -1,0 +1,44 @@
+// Where the next read of the feed must start, so that it sees the rows of transactions that commit late. Ids
+// grow with the time at which they are drawn, and a transaction draws its number before the ids of its rows.
+// So a transaction that is open for the first time in one snapshot draws ids above the mark of the snapshot
+// before it. That is its floor: once it is over, the feed must read from there. It uses no clock and no
+// database. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+namespace postcall::store {
+
+class FeedStart {
+ public:
+  // An id in the unit of the outbox: microseconds times 4096.
+  static constexpr std::int64_t kSecond = std::int64_t{1'000'000} * 4096;
+  // Rows of transactions that are open for less than this are read again each time: it costs a few rows, and
+  // a row is then seen as soon as it is committed.
+  static constexpr std::int64_t kYoung = kSecond;
+  // A transaction that was open for longer, but not longer than this, is read once when it is over.
+  static constexpr std::int64_t kOld = 10 * kSecond;
+  // Clocks of server processes differ by less than this.
+  static constexpr std::int64_t kSlack = kSecond / 20;
+
+  // Every row that is committed and has a greater id is to be read.
+  std::int64_t from() const { return from_; }
+
+  // The feed was read from from() on. `snapshot` is that of the read or an earlier one, as the text of a
+  // pg_snapshot; `mark` is the id of a moment before the snapshot was taken.
+  void Note(std::string_view snapshot, std::int64_t mark);
+
+  // True once after rows may have been missed: at the start, after a transaction that was open for long, and
+  // after the clock was set back.
+  bool TakeMissed();
+
+ private:
+  std::int64_t from_ = INT64_MAX;  // nothing: a walk finds what is there at the start
+  std::int64_t mark_ = 0;
+  bool missed_ = true;
+  std::map<std::uint64_t, std::int64_t> floors_;  // of transactions that were open in the last snapshot
+};
+
+}  // namespace postcall::store

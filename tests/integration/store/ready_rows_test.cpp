@@ -1,0 +1,198 @@
+// The feed and the walk find every row that is ready, however late its transaction commits.
+#include "dispatcher/store/ready_rows.h"
+
+#include <set>
+
+#include "dispatcher/store/requeue.h"
+#include "dispatcher/store/upkeep.h"
+#include "tests/integration/store/store_test.h"
+
+namespace postcall::store {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::int64_t kMillisecond = FeedStart::kSecond / 1000;
+
+TEST(FeedStartOf, AFeedWithoutOpenTransactionsIsTheMomentBefore) {
+  FeedStart start;
+  EXPECT_TRUE(start.TakeMissed()) << "a walk finds what is there at the start";
+  EXPECT_FALSE(start.TakeMissed());
+  start.Note("10:10:", 100 * FeedStart::kSecond);
+  EXPECT_EQ(start.from(), 100 * FeedStart::kSecond - FeedStart::kSlack);
+  EXPECT_FALSE(start.TakeMissed());
+}
+
+TEST(FeedStartOf, AFeedBesideAYoungTransactionIsWhereItsRowsMayBegin) {
+  FeedStart start;
+  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 100 * FeedStart::kSecond + 5 * kMillisecond);
+  start.Note("10:11:10", 100 * FeedStart::kSecond + 900 * kMillisecond);
+  EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
+  start.Note("11:11:", 100 * FeedStart::kSecond + 905 * kMillisecond);
+  EXPECT_GT(start.from(), 100 * FeedStart::kSecond + 800 * kMillisecond) << "its rows were read by now";
+}
+
+TEST(FeedStartOf, AFeedBesideALongTransactionIsTheMomentBeforeUntilItIsOver) {
+  FeedStart start;
+  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 101 * FeedStart::kSecond);
+  start.Note("10:11:10", 107 * FeedStart::kSecond);
+  EXPECT_GT(start.from(), 106 * FeedStart::kSecond) << "the rows of six seconds are not read each time";
+  start.Note("11:11:", 108 * FeedStart::kSecond);
+  EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
+  start.Note("11:11:", 109 * FeedStart::kSecond);
+  EXPECT_GT(start.from(), 108 * FeedStart::kSecond);
+}
+
+TEST(FeedStartOf, AFeedAfterAVeryLongTransactionNeedsAWalk) {
+  FeedStart start;
+  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 101 * FeedStart::kSecond);
+  start.TakeMissed();
+  start.Note("10:11:10", 400 * FeedStart::kSecond);
+  EXPECT_FALSE(start.TakeMissed());
+  start.Note("11:11:", 401 * FeedStart::kSecond);
+  EXPECT_TRUE(start.TakeMissed());
+  EXPECT_GT(start.from(), 400 * FeedStart::kSecond);
+}
+
+TEST(FeedStartOf, AFeedThatBeganBesideATransactionNeedsAWalkAfterIt) {
+  FeedStart start;
+  start.Note("10:12:10,11", 100 * FeedStart::kSecond);
+  start.TakeMissed();
+  start.Note("11:12:11", 101 * FeedStart::kSecond);
+  EXPECT_TRUE(start.TakeMissed());
+  start.Note("12:12:", 102 * FeedStart::kSecond);
+  EXPECT_TRUE(start.TakeMissed());
+}
+
+TEST(FeedStartOf, AFeedWhoseClockWasSetBackNeedsAWalk) {
+  FeedStart start;
+  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.TakeMissed();
+  start.Note("10:10:", 98 * FeedStart::kSecond);
+  EXPECT_TRUE(start.TakeMissed());
+  EXPECT_LT(start.from(), 98 * FeedStart::kSecond);
+}
+
+class Feeding : public StoreTest {
+ protected:
+  Feeding() {
+    AddAgent("a");
+    AddAgent("b");
+    feed_.Read(session_);
+  }
+
+  // The agents of the rows that the feed sees now, sorted, each one once.
+  std::vector<std::string> Read() {
+    std::set<std::string> agents;
+    for (const ReadyRow& row : feed_.Read(session_)) agents.insert(row.agent_id.get());
+    return {agents.begin(), agents.end()};
+  }
+
+  ReadyFeed feed_;
+};
+
+TEST_F(Feeding, SeesWhatBecameReadySinceTheLastTime) {
+  EXPECT_THAT(Read(), IsEmpty());
+  AddCalls("a", 2, "a");
+  EXPECT_THAT(Read(), ElementsAre("a"));
+  AddCalls("b", 1, "b");
+  EXPECT_THAT(Read(), ::testing::Contains("b"));
+}
+
+TEST_F(Feeding, SeesTheRowsOfATransactionThatCommitsLate) {
+  pqxx::connection late(url_);
+  pqxx::work transaction(late);
+  transaction.exec("INSERT INTO calls (id, agent_id, status) VALUES ('late', 'b', 'completed')");
+  EXPECT_THAT(Read(), IsEmpty());
+  for (int i = 0; i < 3; ++i) {
+    AddCalls("a", 1, "a" + std::to_string(i) + "-");
+    EXPECT_THAT(Read(), ElementsAre("a"));
+  }
+  transaction.commit();
+  EXPECT_THAT(Read(), ::testing::Contains("b"));
+}
+
+TEST_F(Feeding, DoesNotReadWhatAnotherTransactionHasKeptAlive) {
+  pqxx::connection report(url_);
+  pqxx::work transaction(report);
+  transaction.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  transaction.exec("CREATE TABLE written (n int)");  // so it has a number, and counts as open
+  AddCalls("a", 300, "a");
+  EXPECT_THAT(feed_.Read(session_), SizeIs(300));
+  Starter().ClaimAll(session_, 300);
+  EXPECT_THAT(feed_.Read(session_), IsEmpty());
+}
+
+TEST_F(Feeding, SeesRowsWhoseWaitIsOver) {
+  AddCalls("a", 1, "a");
+  Query("UPDATE webhook_outbox SET awaits_analysis = true, due_at = now() + interval '1 hour'");
+  feed_.Read(session_);
+  EXPECT_THAT(Read(), IsEmpty());
+  Query("UPDATE webhook_outbox SET due_at = now()");
+  EXPECT_THAT(Read(), ElementsAre("a")) << "the feed itself makes it ready";
+  EXPECT_EQ(Value("SELECT awaits_analysis FROM webhook_outbox"), "f");
+}
+
+TEST_F(Feeding, SeesRowsThatAHintMakesReady) {
+  AddCalls("a", 1, "a");
+  Query("UPDATE webhook_outbox SET awaits_analysis = true, due_at = now() + interval '1 hour'");
+  feed_.Read(session_);
+  Query("SELECT pg_sleep(0.1)");  // longer than the feed reads again
+  feed_.Read(session_);
+  Query("INSERT INTO webhook_analysis_hints VALUES ('a1')");
+  ReleaseHinted(session_);
+  EXPECT_THAT(Read(), ElementsAre("a"));
+}
+
+TEST_F(Feeding, SeesRowsThatAreRequeued) {
+  AddCalls("a", 1, "a");
+  const Made claimed = Starter().ClaimAll(session_);
+  Query("SELECT pg_sleep(0.1)");
+  feed_.Read(session_);
+  EXPECT_THAT(Read(), IsEmpty());
+  EXPECT_THAT(Requeue(session_, std::vector<ToRequeue>{{KeyOf(claimed), 1}}).not_requeued, IsEmpty());
+  EXPECT_THAT(Read(), ElementsAre("a"));
+}
+
+class WalkingOver : public StoreTest {
+ protected:
+  static std::vector<std::string> AgentsOf(const WalkedAgents& walked) {
+    std::vector<std::string> agents;
+    for (const ReadyRow& row : walked.rows) agents.push_back(row.agent_id.get());
+    return agents;
+  }
+};
+
+TEST_F(WalkingOver, AllAgentsStepsFromOneToTheNext) {
+  for (const char* agent : {"a", "b", "c"}) {
+    AddAgent(agent);
+    AddCalls(agent, 3, agent);
+  }
+  Query("UPDATE webhook_outbox SET due_at = '2020-01-01' WHERE call_id = 'b2'");
+  const WalkedAgents first = WalkAgents(session_, AgentId(), 2);
+  EXPECT_THAT(AgentsOf(first), ElementsAre("", "a", "b")) << "calls without an agent come first";
+  EXPECT_EQ(std::to_string(first.rows[2].at.id.get()),
+            Value("SELECT id FROM webhook_outbox WHERE call_id = 'b2'"));
+  EXPECT_FALSE(first.at_end);
+  const WalkedAgents second = WalkAgents(session_, first.last, 2);
+  EXPECT_THAT(AgentsOf(second), ElementsAre("c"));
+  EXPECT_TRUE(second.at_end);
+}
+
+TEST_F(WalkingOver, AnAgentWithoutADueRowFindsNothingOfIt) {
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  Query("UPDATE webhook_outbox SET due_at = now() + interval '1 hour'");
+  const WalkedAgents walked = WalkAgents(session_, AgentId(), 10);
+  EXPECT_THAT(AgentsOf(walked), ElementsAre(""));
+  EXPECT_EQ(walked.last, AgentId("a"));
+  EXPECT_TRUE(walked.at_end);
+}
+
+}  // namespace
+}  // namespace postcall::store
