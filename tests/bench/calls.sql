@@ -1,13 +1,12 @@
--- The benchmark's calls, all due at once. Each has every detail, so that a body is about 1.2 KB. Run it with psql and
--- the
--- variables calls, agents and url.
+-- A benchmark's calls. With all details a body is about 1.2 KB. Run it with psql and these variables: calls, agents;
+-- settings, a SQL expression of the agent's number n; completed (1: due at once, 0: in progress), details (1 or 0).
 \set ON_ERROR_STOP on
 \set QUIET on
 
 BEGIN;
 
 INSERT INTO agents (id, name, settings)
-SELECT format('agent-%s', n), format('Agent %s', n), jsonb_build_object('webhooks', jsonb_build_object('postCall', :'url'))
+SELECT format('agent-%s', n), format('Agent %s', n), :settings
   FROM generate_series(1, :agents) AS n;
 
 INSERT INTO calls (id, agent_id, status, recording_uri, transcript_uri, started_at)
@@ -16,6 +15,7 @@ SELECT md5('call ' || n), format('agent-%s', 1 + n % :agents), 'in_progress',
        format('https://storage.example.com/transcripts/transcript_%s.json', md5('call ' || n)), now()
   FROM generate_series(1, :calls) AS n;
 
+\if :details
 INSERT INTO caller_details
 SELECT id, 'John Smith', '+1-555-123-4567', 'john.smith@example.com', '2025-01-20T10:00:00Z', '123 Main Street',
        '10001', 'New York', 'NY', 'USA', '42', 'male', 'Engineer', 'Example Corporation', 'phone', 'mornings', 'English'
@@ -27,8 +27,11 @@ SELECT id, 'Customer called to schedule a product demo. ' || repeat('They talked
        '{"budget": 1200.50, "products": ["Pro plan", "API"]}', '[{"due": "2025-01-21", "task": "Send the offer"}]',
        '{"overall": "positive", "confidence": 0.87}'
   FROM calls;
+\endif
 
+\if :completed
 UPDATE calls SET status = 'completed', completed_at = now();
+\endif
 
 COMMIT;
 

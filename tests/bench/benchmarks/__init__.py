@@ -1,0 +1,1 @@
+"""One module per benchmark: ABOUT says what it measures, run(bench) returns its figures."""

@@ -1,0 +1,1 @@
+"""What all benchmarks share: processes, a private PostgreSQL, endpoints, a dispatcher, and figures."""

@@ -1,0 +1,115 @@
+"""What a benchmark gets: the private PostgreSQL, endpoints, dispatchers, and how long it may take."""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.dispatcher import Dispatcher
+from harness.endpoint import Endpoint
+from harness.nginx import Nginx
+from harness.postgres import Cluster
+
+
+class NotRun(Exception):
+    """This machine cannot run the benchmark; the text says why."""
+
+
+class Bench:
+    """One run of the benchmarks. It makes the cluster when it is first needed, or when a benchmark wants other
+    settings of PostgreSQL than the shipped ones."""
+
+    def __init__(self, root: Path, build: Path, folder: Path, short: bool):
+        self.root = root
+        self.short = short
+        self.folder = folder
+        self.binary = build / "bin" / "postcall-dispatcher"
+        self.bare_loop = build / "bin" / "bare_loop"
+        self._cluster: Cluster | None = None
+        self._settings: dict[str, str] = {}
+        self._names = 0
+        _raise_descriptor_limit()
+
+    def size(self, long: int, short: int) -> int:
+        """How many: the first normally, the second with --short. BENCH_SCALE (1) multiplies both, for a quick try."""
+        return max(1, int((short if self.short else long) * float(os.environ.get("BENCH_SCALE", "1"))))
+
+    def rounds(self, long: int = 5, short: int = 1) -> range:
+        return range(int(os.environ.get("BENCH_ROUNDS", short if self.short else long)))
+
+    def options(self) -> list[str]:
+        """Options of the dispatcher that every benchmark gets: BENCH_OPTIONS='--claim-sessions 4'."""
+        return os.environ.get("BENCH_OPTIONS", "").split()
+
+    def new_name(self, word: str) -> str:
+        self._names += 1
+        return f"{word}_{self._names}"
+
+    def cluster(self, **settings: str) -> Cluster:
+        if self._cluster and settings != self._settings:
+            self.stop()
+        if not self._cluster:
+            folder = self.folder / self.new_name("postgres")
+            folder.mkdir()
+            self._cluster = Cluster(self.root, folder, self.binary, settings)
+            self._settings = settings
+            self._cluster.migrate()
+        return self._cluster
+
+    def stop(self) -> None:
+        if self._cluster:
+            self._cluster.stop()
+            self._cluster = None
+
+    @contextmanager
+    def nginx(self, every_host: bool = False, connections: int = 8192, servers: str = "",
+              locations: str = "") -> Iterator[Nginx]:
+        made = Nginx(self.root / "tests" / "bench" / "nginx.conf", self.folder / self.new_name("nginx"), every_host,
+                     connections, servers, locations)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+    @contextmanager
+    def endpoint(self, *options: str) -> Iterator[Endpoint]:
+        made = Endpoint(self.root / "tests" / "bench" / "endpoint.py", self.folder / self.new_name("endpoint"),
+                        *options)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+    @contextmanager
+    def dispatcher(self, database: str, *options: str, database_url: str | None = None) -> Iterator[Dispatcher]:
+        """Stopped at the end; after an error it is ended sooner."""
+        made = Dispatcher(self.cluster(**self._settings), self.binary, self.folder / self.new_name("dispatcher"),
+                          database, *self.options(), *options, database_url=database_url)
+        try:
+            yield made
+        except BaseException:
+            made.kill()
+            raise
+        made.stop()
+
+
+def post_to(url_sql: str, more: str = "") -> str:
+    """The settings of agent n as a SQL expression; `url_sql` is one too. `more` has further keys of `webhooks`."""
+    return f"jsonb_build_object('webhooks', jsonb_build_object('postCall', {url_sql}{', ' + more if more else ''}))"
+
+
+def host_of(number: str) -> str:
+    """A SQL expression of the host 127.x.y.z with this number, from 0."""
+    return f"format('127.%s.%s.%s', 1 + ({number}) / 62500, ({number}) / 250 % 250, 1 + ({number}) % 250)"
+
+
+def _raise_descriptor_limit() -> None:
+    """Children inherit it. 8,000 hanging deliveries need two descriptors each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (65536, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+            return
+        except (OSError, ValueError):
+            continue
