@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.bench import Bench, NotRun
 
 # In this order, which is also that of README.md.
-NAMES = ["delivery"]
+NAMES = ["delivery", "wal", "floor", "trigger", "idle", "agents", "hosts", "replicas", "backlog", "hanging"]
 
 
 def arguments() -> argparse.Namespace:

@@ -17,8 +17,7 @@ class NotRun(Exception):
 
 
 class Bench:
-    """One run of the benchmarks. It makes the cluster when it is first needed, or when a benchmark wants other
-    settings of PostgreSQL than the shipped ones."""
+    """One run of the benchmarks. It makes the cluster when it is first needed."""
 
     def __init__(self, root: Path, build: Path, folder: Path, short: bool):
         self.root = root
@@ -27,7 +26,6 @@ class Bench:
         self.binary = build / "bin" / "postcall-dispatcher"
         self.bare_loop = build / "bin" / "bare_loop"
         self._cluster: Cluster | None = None
-        self._settings: dict[str, str] = {}
         self._names = 0
         _raise_descriptor_limit()
 
@@ -46,14 +44,11 @@ class Bench:
         self._names += 1
         return f"{word}_{self._names}"
 
-    def cluster(self, **settings: str) -> Cluster:
-        if self._cluster and settings != self._settings:
-            self.stop()
+    def cluster(self) -> Cluster:
         if not self._cluster:
             folder = self.folder / self.new_name("postgres")
             folder.mkdir()
-            self._cluster = Cluster(self.root, folder, self.binary, settings)
-            self._settings = settings
+            self._cluster = Cluster(self.root, folder, self.binary)
             self._cluster.migrate()
         return self._cluster
 
@@ -84,7 +79,7 @@ class Bench:
     @contextmanager
     def dispatcher(self, database: str, *options: str, database_url: str | None = None) -> Iterator[Dispatcher]:
         """Stopped at the end; after an error it is ended sooner."""
-        made = Dispatcher(self.cluster(**self._settings), self.binary, self.folder / self.new_name("dispatcher"),
+        made = Dispatcher(self.cluster(), self.binary, self.folder / self.new_name("dispatcher"),
                           database, *self.options(), *options, database_url=database_url)
         try:
             yield made

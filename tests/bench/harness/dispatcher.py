@@ -91,8 +91,9 @@ class Sessions:
 
     def _look_often(self) -> None:
         while not self._stopped.wait(0.1):
-            rows = self._session.query("SELECT pid, query FROM pg_stat_activity WHERE datname = current_database()"
-                                       " AND application_name = 'postcall-dispatcher'")
+            rows = self._session.query("SELECT pid, CASE WHEN state <> 'idle' THEN query END FROM pg_stat_activity"
+                                       " WHERE datname = current_database()"
+                                       "   AND application_name = 'postcall-dispatcher'")
             for pid, query in rows:
                 votes = self._votes.setdefault(int(pid or 0), Counter())
                 if role := _role_of(query or ""):
@@ -107,7 +108,8 @@ class Sessions:
 
 
 def _role_of(query: str) -> str | None:
-    if "UPDATE webhook_deliveries" in query:
+    """None for a statement that does not tell, such as COMMIT."""
+    if "UPDATE webhook_deliveries" in query and "first_byte_ms" in query:
         return "record"
     if "INSERT INTO webhook_deliveries" in query or "webhook_source" in query:
         return "claim"

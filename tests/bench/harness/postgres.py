@@ -14,21 +14,21 @@ TEMPLATE = "bench_template"  # migrated, without calls
 class Cluster:
     """Made and ended by deploy/private-postgres.sh, with the shipped settings (fsync too)."""
 
-    def __init__(self, root: Path, folder: Path, binary: Path, settings: dict[str, str]):
+    def __init__(self, root: Path, folder: Path, binary: Path):
         self.folder = folder
         self._script = root / "deploy" / "private-postgres.sh"
         self._binary = binary
         self._calls = root / "tests" / "bench" / "calls.sql"
         self._bodies = root / "tests" / "bench" / "bodies.sql"
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self._shell('private_postgres_start "$@"', str(folder), *words)
+        self._shell('private_postgres_start "$@"', str(folder))
+        self._programs = self._shell("private_postgres_bin")
 
     def stop(self) -> None:
         self._shell('private_postgres_folder=$1; private_postgres_stop', str(self.folder))
 
     def program(self, name: str) -> str:
         """The path of one of PostgreSQL's own programs, of the server's version."""
-        return f"{self._shell('private_postgres_bin')}/{name}"
+        return f"{self._programs}/{name}"
 
     def environment(self, database: str) -> dict[str, str]:
         """For programs that use libpq."""
@@ -54,6 +54,19 @@ class Cluster:
         finally:
             with self.session("postgres") as admin:
                 admin.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """One of PostgreSQL's settings that a reload changes."""
+        with self.session("postgres") as admin:
+            admin.query(f"ALTER SYSTEM SET {name} = '{value}'")
+            admin.query("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            with self.session("postgres") as admin:
+                admin.query(f"ALTER SYSTEM RESET {name}")
+                admin.query("SELECT pg_reload_conf()")
 
     def fill(self, database: str, calls: int, agents: int, settings: str, completed: bool = True,
              details: bool = True) -> None:
