@@ -1,9 +1,9 @@
-// The minimum that a libcurl program must do: POSTs the lines of a file to one URL over kept-alive
-// connections, with curl_multi_socket_action on epoll, and prints posts per second and CPU per post. The
-// options are those of the dispatcher's engine, without its guards, its database and its JSON, so the ratio
-// of the two is the cost of everything else. One thread.
+// The minimum that a libcurl program must do: POSTs the lines of a file to one URL, or in turn to the URLs of
+// another file, over kept-alive connections, with curl_multi_socket_action on epoll, and prints posts per
+// second and CPU per post. The options are those of the dispatcher's engine, without its guards, its database
+// and its JSON, so the ratio of the two is the cost of everything else. One thread.
 //
-//   bare_loop --url http://127.0.0.1:8080/ok --bodies FILE [--concurrency 200]
+//   bare_loop --url URL | --urls FILE  --bodies FILE [--concurrency 200] [--ca-file FILE]
 #include <curl/curl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -29,7 +29,9 @@ using Clock = std::chrono::steady_clock;
 
 struct Settings {
   std::string url;
+  std::string urls_file;
   std::string bodies_file;
+  std::string ca_file;
   std::size_t concurrency = 200;
 };
 
@@ -59,8 +61,9 @@ double ProcessorSeconds() {
 
 class BareLoop {
  public:
-  BareLoop(const Settings& settings, const std::vector<std::string>& bodies)
-      : bodies_(bodies), multi_(curl_multi_init()), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  BareLoop(const Settings& settings, const std::vector<std::string>& urls,
+           const std::vector<std::string>& bodies)
+      : urls_(urls), bodies_(bodies), multi_(curl_multi_init()), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     headers_.reset(curl_slist_append(nullptr, "Content-Type: application/json"));
     curl_slist_append(headers_.get(), "Expect:");
     curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETFUNCTION, &BareLoop::WatchSocket);
@@ -108,7 +111,6 @@ class BareLoop {
   void Prepare(Transfer& transfer, const Settings& settings) {
     transfer.easy.reset(curl_easy_init());
     CURL* easy = transfer.easy.get();
-    curl_easy_setopt(easy, CURLOPT_URL, settings.url.c_str());
     curl_easy_setopt(easy, CURLOPT_PRIVATE, &transfer);
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get());
@@ -122,8 +124,13 @@ class BareLoop {
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 10000L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 3L);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+    // libcurl reads the file once and keeps what it read (CURLOPT_CA_CACHE_TIMEOUT).
+    curl_easy_setopt(easy, CURLOPT_CAINFO, settings.ca_file.empty() ? nullptr : settings.ca_file.c_str());
     curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, "DEFAULT:!kDHE");
+    curl_easy_setopt(easy, CURLOPT_SSL_EC_CURVES, "X25519:P-256:P-384:P-521");
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &CountBody);
@@ -134,7 +141,9 @@ class BareLoop {
 
   void StartNext(Transfer& transfer) {
     if (started_ == bodies_.size()) return;
-    const std::string& body = bodies_[started_++];
+    const std::string& body = bodies_[started_];
+    curl_easy_setopt(transfer.easy.get(), CURLOPT_URL, urls_[started_ % urls_.size()].c_str());
+    ++started_;
     curl_easy_setopt(transfer.easy.get(), CURLOPT_POSTFIELDS, body.data());
     curl_easy_setopt(transfer.easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     curl_multi_add_handle(multi_.get(), transfer.easy.get());
@@ -189,6 +198,7 @@ class BareLoop {
     return 0;
   }
 
+  const std::vector<std::string>& urls_;
   const std::vector<std::string>& bodies_;
   postcall::Handle<curl_slist, curl_slist_free_all> headers_;
   postcall::Handle<CURLM, curl_multi_cleanup> multi_;
@@ -209,6 +219,10 @@ Settings ParseArguments(int argc, char** argv) {
     const std::string value = argv[i + 1];
     if (name == "--url") {
       settings.url = value;
+    } else if (name == "--urls") {
+      settings.urls_file = value;
+    } else if (name == "--ca-file") {
+      settings.ca_file = value;
     } else if (name == "--bodies") {
       settings.bodies_file = value;
     } else if (name == "--concurrency") {
@@ -217,8 +231,10 @@ Settings ParseArguments(int argc, char** argv) {
       throw std::invalid_argument("unknown option " + std::string(name));
     }
   }
-  if (settings.url.empty() || settings.bodies_file.empty() || settings.concurrency == 0) {
-    throw std::invalid_argument("usage: bare_loop --url URL --bodies FILE [--concurrency 200]");
+  if (settings.url.empty() == settings.urls_file.empty() || settings.bodies_file.empty() ||
+      settings.concurrency == 0) {
+    throw std::invalid_argument(
+        "usage: bare_loop --url URL | --urls FILE  --bodies FILE [--concurrency 200] [--ca-file FILE]");
   }
   return settings;
 }
@@ -227,16 +243,18 @@ std::vector<std::string> ReadLines(const std::string& path) {
   std::ifstream file(path);
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
-  if (lines.empty()) throw std::runtime_error("no bodies in " + path);
+  if (lines.empty()) throw std::runtime_error("no lines in " + path);
   return lines;
 }
 
 int Run(const Settings& settings) {
+  const std::vector<std::string> urls =
+      settings.urls_file.empty() ? std::vector{settings.url} : ReadLines(settings.urls_file);
   const std::vector<std::string> bodies = ReadLines(settings.bodies_file);
   std::size_t bytes = 0;
   for (const std::string& body : bodies) bytes += body.size();
 
-  BareLoop loop(settings, bodies);
+  BareLoop loop(settings, urls, bodies);
   const double cpu_before = ProcessorSeconds();
   const auto begin = Clock::now();
   loop.Run();
@@ -244,7 +262,7 @@ int Run(const Settings& settings) {
   const double cpu = ProcessorSeconds() - cpu_before;
 
   const auto posts = static_cast<double>(bodies.size());
-  // One line of name=value pairs, for a person and for tests/bench/run.sh.
+  // One line of name=value pairs, for a person and for tests/bench/harness/bare.py.
   std::printf("posts=%zu succeeded=%zu bytes=%zu seconds=%.3f posts_per_second=%.0f cpu_us_per_post=%.1f\n",
               bodies.size(), loop.succeeded(), bytes, seconds, posts / seconds, cpu * 1e6 / posts);
   if (loop.succeeded() == bodies.size()) return 0;

@@ -56,7 +56,7 @@ async def serve(words: argparse.Namespace) -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("0.0.0.0" if words.every_host else "127.0.0.1", 0))
-    arrivals = open(words.arrivals, "w", buffering=1) if words.arrivals else None
+    arrivals = open(words.arrivals, "a", buffering=1) if words.arrivals else None
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(words.delay_ms / 1000, words.never, arrivals), sock=listener, backlog=4096)
     print(f"port={listener.getsockname()[1]}", flush=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.dispatcher import Dispatcher
-from harness.endpoint import Endpoint
+from harness.listener import Listener
 from harness.nginx import Nginx
 from harness.postgres import Cluster
 
@@ -68,9 +68,20 @@ class Bench:
             made.stop()
 
     @contextmanager
-    def endpoint(self, *options: str) -> Iterator[Endpoint]:
-        made = Endpoint(self.root / "tests" / "bench" / "endpoint.py", self.folder / self.new_name("endpoint"),
-                        *options)
+    def endpoint(self, *options: str) -> Iterator[Listener]:
+        with self._listener("endpoint", *options) as made:
+            yield made
+
+    @contextmanager
+    def relay(self, round_trip_ms: float) -> Iterator[Listener]:
+        """A distance to the database; see relay.py."""
+        socket = self.cluster().folder / ".s.PGSQL.5432"
+        with self._listener("relay", f"--to={socket}", f"--round-trip-ms={round_trip_ms}") as made:
+            yield made
+
+    @contextmanager
+    def _listener(self, program: str, *options: str) -> Iterator[Listener]:
+        made = Listener(self.root / "tests" / "bench" / f"{program}.py", self.folder / self.new_name(program), *options)
         try:
             yield made
         finally:
@@ -78,7 +89,8 @@ class Bench:
 
     @contextmanager
     def dispatcher(self, database: str, *options: str, database_url: str | None = None) -> Iterator[Dispatcher]:
-        """Stopped at the end; after an error it is ended sooner."""
+        """Stopped at the end, which takes as long as what is in flight. After an error, or when the benchmark called
+        `kill` itself, it is ended sooner."""
         made = Dispatcher(self.cluster(), self.binary, self.folder / self.new_name("dispatcher"),
                           database, *self.options(), *options, database_url=database_url)
         try:
@@ -86,7 +98,8 @@ class Bench:
         except BaseException:
             made.kill()
             raise
-        made.stop()
+        if not made.killed:
+            made.stop()
 
 
 def post_to(url_sql: str, more: str = "") -> str:

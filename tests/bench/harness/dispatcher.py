@@ -18,7 +18,7 @@ class Dispatcher:
 
     def __init__(self, cluster: Cluster, binary: Path, log: Path, database: str, *options: str,
                  database_url: str | None = None):
-        self.cpu_at_end = 0.0
+        self.killed = False
         command = [str(binary), "run", "--egress-allow", "127.0.0.0/8", "--admin-listen", "127.0.0.1:0",
                    "--log-format", "json", *options]
         if database_url:
@@ -60,7 +60,8 @@ class Dispatcher:
             raise RuntimeError(f"the dispatcher ended with {code}: {self._child.tail()}")
 
     def kill(self) -> None:
-        """For the way out after an error."""
+        """Does not wait for what is in flight."""
+        self.killed = True
         self._child.stop(0.5)
 
 
