@@ -16,8 +16,8 @@ from pathlib import Path
 from harness.bench import Bench, NotRun
 
 # In this order, which is also that of README.md.
-NAMES = ["delivery", "wal", "floor", "trigger", "latency", "idle", "agents", "hanging", "neighbours", "snapshot", "replicas", "backlog",
-         "tls", "hosts", "remote", "stalls", "graphile"]
+NAMES = ["delivery", "wal", "floor", "trigger", "latency", "idle", "agents", "hanging", "neighbours", "snapshot",
+         "replicas", "backlog", "tls", "hosts", "remote", "stalls", "graphile"]
 
 
 def arguments() -> argparse.Namespace:

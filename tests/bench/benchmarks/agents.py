@@ -1,5 +1,5 @@
-"""The same number of calls, of 16,000 agents and of 200, all on one host: CPU per delivery must not grow with the number
-of agents."""
+"""The same number of calls, of 16,000 agents and of 200, all on one host: CPU per delivery must not grow with the
+number of agents."""
 
 from harness.bench import Bench, post_to
 from harness.delivering import Delivered, deliver

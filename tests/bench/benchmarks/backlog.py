@@ -28,8 +28,8 @@ def run(bench: Bench) -> list[Figure]:
                         memory_of[calls].append(memory)
     rounds = len(time_of[many])
     figures = [of_rounds(f"claim, {size:,} waiting", time_of[size], "us/row") for size in sizes]
-    figures.append(of_rounds(f"claim, {many:,} / {few:,}", ratios(time_of[many], time_of[few][:rounds]), "", at_most(1.1),
-                             at_most(5)))
+    figures.append(of_rounds(f"claim, {many:,} / {few:,}", ratios(time_of[many], time_of[few][:rounds]), "",
+                             at_most(1.1), at_most(5)))
     if most in sizes:
         figures.append(of_rounds(f"claim, {most:,} / {few:,}", ratios(time_of[most], time_of[few][rounds:]), "",
                                  at_most(1.1)))

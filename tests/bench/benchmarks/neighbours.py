@@ -1,6 +1,6 @@
-"""2,000 calls per second of 4,000 agents; the endpoints of 10 % of them never answer. How long calls of the healthy ones
-wait from due to POST (the log has both moments), compared with the same load when all answer. Once all that hang are on
-one host, once each is on a host of its own on 127.x.y.z; the healthy ones are on one other host."""
+"""2,000 calls per second of 4,000 agents; the endpoints of 10 % of them never answer. How long calls of the healthy
+ones wait from due to POST (the log has both moments), compared with the same load when all answer. Once all that hang
+are on one host, once each is on a host of its own on 127.x.y.z; the healthy ones are on one other host."""
 
 import time
 
@@ -63,7 +63,7 @@ def _p99(bench: Bench, database: str, agents: int, rate: int, seconds: float) ->
         time.sleep(1)  # the last outcomes are recorded
         dispatcher.kill()  # the others hang
     with cluster.session(database) as session:
-        # finished_at is the claim's time plus the steady time elapsed, and total_ms is from the POST's start to its end.
+        # finished_at is the claim's time plus the steady time elapsed; total_ms is from the POST's start to its end.
         return session.number(
             "SELECT coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY"
             "         1000 * extract(epoch FROM finished_at - due_at) - total_ms), 0)"

@@ -41,8 +41,9 @@ def _beside(bench: Bench, statements: str, minutes: int, seconds: float, rate: i
     cluster = bench.cluster()
 
     def tell(number: int, period: Period) -> None:
-        print(f"    {name}, minute {number}: claim {period.claim_ms:.1f} ms for {period.claim_rows:.0f} rows, latency p50 "
-              f"{period.latency_p50_ms:.0f} ms, p99 {period.latency_p99_ms:.0f} ms, {period.sent:.0f}/s", flush=True)
+        print(f"    {name}, minute {number}: claim {period.claim_ms:.1f} ms for {period.claim_rows:.0f} rows, "
+              f"latency p50 {period.latency_p50_ms:.0f} ms, p99 {period.latency_p99_ms:.0f} ms, {period.sent:.0f}/s",
+              flush=True)
 
     with bench.nginx() as nginx, cluster.database(bench.new_name("snapshot")) as database:
         cluster.fill(database, 0, agents, post_to(f"'{nginx.url}'"))

@@ -32,8 +32,9 @@ def run(bench: Bench) -> list[Figure]:
     return [
         of_rounds("CPU, dispatcher", [run.dispatcher_us for run in ours], "us/delivery"),
         of_rounds("CPU, bare loop", [run.cpu_us for run in bare], "us/delivery"),
-        of_rounds("CPU, dispatcher / bare loop", ratios([run.dispatcher_us for run in ours], [run.cpu_us for run in bare]),
-                  "", at_most(1.15), at_most(2.5)),
+        of_rounds("CPU, dispatcher / bare loop",
+                  ratios([run.dispatcher_us for run in ours], [run.cpu_us for run in bare]), "", at_most(1.15),
+                  at_most(2.5)),
         of_rounds("deliveries/s", [run.per_second for run in ours], "/s"),
         of_rounds("deliveries/s, bare loop", [run.per_second for run in bare], "/s"),
     ]

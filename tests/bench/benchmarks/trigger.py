@@ -29,7 +29,8 @@ def run(bench: Bench) -> list[Figure]:
     return [
         of_rounds("transactions/s, with the triggers", rates[True], "/s"),
         of_rounds("transactions/s, without", rates[False], "/s"),
-        of_rounds("transactions/s, with / without", ratios(rates[True], rates[False]), "", at_least(0.85), at_least(0.3)),
+        of_rounds("transactions/s, with / without", ratios(rates[True], rates[False]), "", at_least(0.85),
+                  at_least(0.3)),
         of_rounds("CPU of PostgreSQL, with the triggers", cpu[True], "us/call"),
         of_rounds("CPU of PostgreSQL, without", cpu[False], "us/call"),
     ]

@@ -58,10 +58,10 @@ class Bench:
             self._cluster = None
 
     @contextmanager
-    def nginx(self, every_host: bool = False, connections: int = 8192, servers: str = "",
-              locations: str = "") -> Iterator[Nginx]:
+    def nginx(self, every_host: bool = False, connections: int = 8192,
+              servers: str = "") -> Iterator[Nginx]:
         made = Nginx(self.root / "tests" / "bench" / "nginx.conf", self.folder / self.new_name("nginx"), every_host,
-                     connections, servers, locations)
+                     connections, servers)
         try:
             yield made
         finally:

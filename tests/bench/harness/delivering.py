@@ -64,12 +64,13 @@ def deliver(bench: Bench, database: str, nginx: Nginx | None, *options: str, dis
             for name in ("claim_batch_size", "claim_duration_seconds", "record_batch_size"))
         memory = running[0].memory("VmHWM")
         _check(session, calls, before, nginx.requests() - requests if nginx else None, all_delivered, running[0])
-        seconds = session.number("SELECT extract(epoch FROM max(finished_at) - min(claimed_at)) FROM webhook_deliveries")
+        seconds = session.number(
+            "SELECT extract(epoch FROM max(finished_at) - min(claimed_at)) FROM webhook_deliveries")
         bodies = int(session.number("SELECT coalesce(sum(request_bytes), 0) FROM webhook_deliveries"))
     rows = sum(look.total for look in claim_rows)
     return Delivered(
-        calls, seconds, cpu / calls * 1e6, {role: used / calls * 1e6 for role, used in by_role.items()}, nginx_us, share,
-        wal_bytes / calls, bodies, rows / max(1, sum(look.count for look in claim_rows)),
+        calls, seconds, cpu / calls * 1e6, {role: used / calls * 1e6 for role, used in by_role.items()}, nginx_us,
+        share, wal_bytes / calls, bodies, rows / max(1, sum(look.count for look in claim_rows)),
         sum(look.total for look in record_rows) / max(1, sum(look.count for look in record_rows)),
         sum(look.total for look in claim_time) / max(1, rows) * 1e6, memory)
 
@@ -90,7 +91,8 @@ def _check(session: Session, calls: int, before: int, requests: int | None, all_
            dispatcher: Dispatcher) -> None:
     """Each call was answered with 2xx, so when there were no more requests than calls, each was sent once."""
     rows = int(session.number("SELECT count(*) FROM webhook_deliveries")) - before
-    delivered = int(session.number("SELECT count(DISTINCT call_id) FROM webhook_deliveries WHERE outcome = 'delivered'"))
+    delivered = int(session.number(
+        "SELECT count(DISTINCT call_id) FROM webhook_deliveries WHERE outcome = 'delivered'"))
     unaccounted = session.number("SELECT unaccounted FROM webhook_reconciliation")
     if rows != calls or unaccounted != 0 or requests not in (None, calls) \
             or (all_delivered and delivered - before != calls):

@@ -21,18 +21,18 @@ _LOCATIONS = """
 
 class Nginx:
     """`servers` has more `server` blocks, in which @PORT@ is the port. With `every_host` it answers on all of
-    127.0.0.0/8. `locations` are added to the first server."""
+    127.0.0.0/8."""
 
     def __init__(self, config: Path, folder: Path, every_host: bool = False, connections: int = 8192,
-                 servers: str = "", locations: str = ""):
+                 servers: str = ""):
         self._folder = folder
         folder.mkdir()
         # nginx cannot report which port it got, so this tries ports until one is free.
         for _ in range(20):
             self.port = random.randint(20000, 30000)
             listen = f"{'0.0.0.0' if every_host else '127.0.0.1'}:{self.port} backlog=4096"
-            server = f"server {{\n    listen {listen};\n    keepalive_timeout 75s;{_LOCATIONS}\n{locations}  }}\n  {servers}"
-            text = config.read_text().replace("@SERVERS@", server).replace("@PORT@", str(self.port))
+            server = f"server {{\n    listen {listen};\n    keepalive_timeout 75s;{_LOCATIONS}\n  }}\n"
+            text = config.read_text().replace("@SERVERS@", server + servers).replace("@PORT@", str(self.port))
             text = text.replace("@CONNECTIONS@", str(connections)).replace("@FILES@", str(2 * connections + 100))
             (folder / "nginx.conf").write_text(text)
             self._child = Child(["nginx", "-p", str(folder), "-c", "nginx.conf"], folder / "log")
