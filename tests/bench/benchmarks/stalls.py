@@ -13,7 +13,7 @@ PER_ENDPOINT = 200  # the default of --max-in-flight-per-endpoint; all agents ha
 
 
 def run(bench: Bench) -> list[Figure]:
-    calls = bench.size(20000, 4000)
+    calls = bench.size(20000, 3000)
     cluster = bench.cluster()
     rates: list[float] = []
     pauses: list[float] = []
