@@ -17,7 +17,7 @@ def run(bench: Bench) -> list[Figure]:
     with cluster.database("idle") as database:
         cluster.fill(database, 0, 200, post_to("'http://127.0.0.1:1/post-call'"))
         with bench.dispatcher(database) as dispatcher:
-            sessions = Sessions(cluster, database)
+            sessions = Sessions(cluster, database, tell_apart=False)
             try:
                 time.sleep(2)  # its start is not measured
                 for _ in bench.rounds():

@@ -66,10 +66,12 @@ class Dispatcher:
 
 
 class Sessions:
-    """Looks ten times per second at the sessions of all dispatchers of a database: which of them claims, which
-    records, and how much CPU each has used. A session's role is what it was seen doing most often."""
+    """Looks at the sessions of all dispatchers of a database: which of them claims, which records, and how much CPU
+    each has used. A session's role is what it was seen doing most often. It looks ten times per second, and more often
+    until each role is known (with `tell_apart`), because a look costs CPU too."""
 
-    def __init__(self, cluster: Cluster, database: str):
+    def __init__(self, cluster: Cluster, database: str, tell_apart: bool = True):
+        self._tell_apart = tell_apart
         self._votes: dict[int, Counter[str]] = {}
         self._cpu: dict[int, float] = {}
         self._session = cluster.session(database)
@@ -91,7 +93,7 @@ class Sessions:
         self._session.close()
 
     def _look_often(self) -> None:
-        while not self._stopped.wait(0.1):
+        while not self._stopped.wait(0.1 if not self._tell_apart or self._roles_known() else 0.02):
             rows = self._session.query("SELECT pid, CASE WHEN state <> 'idle' THEN query END FROM pg_stat_activity"
                                        " WHERE datname = current_database()"
                                        "   AND application_name = 'postcall-dispatcher'")
@@ -100,6 +102,10 @@ class Sessions:
                 if role := _role_of(query or ""):
                     votes[role] += 1
                 self._read_cpu(int(pid or 0))
+
+    def _roles_known(self) -> bool:
+        seen: Counter[str] = sum(self._votes.values(), Counter())
+        return min(seen["claim"], seen["record"]) >= 5
 
     def _read_cpu(self, pid: int) -> None:
         try:

@@ -68,6 +68,8 @@ def of_rounds(name: str, rounds: list[float], unit: str = "", goal: Bound | None
 
 def ratios(above: list[float], below: list[float]) -> list[float]:
     """Round by round, because the two sides of a round saw the same noise."""
+    if 0 in below:
+        raise ZeroDivisionError("one side of a ratio was measured as 0: it has too few calls to be seen")
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
