@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 
 from harness.bench import Bench, NotRun
+from harness.processes import ENDING
 
 # In this order, which is also that of README.md.
 NAMES = ["delivery", "wal", "floor", "trigger", "latency", "idle", "agents", "hanging", "neighbours", "snapshot",
@@ -52,7 +53,7 @@ def new_folder(root: Path) -> Path:
 
 def leave(number: int, _: object) -> None:
     """Ends the program through its `finally` blocks. A second signal is ignored, so that they can work."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in ENDING:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
@@ -84,7 +85,7 @@ def run_one(bench: Bench, name: str) -> dict[str, object]:
 
 def main() -> int:
     words = arguments()
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in ENDING:
         signal.signal(each, leave)
     root = Path(__file__).resolve().parents[2]
     build = Path(os.environ.get("BENCH_BUILD", root / "build" / "release")).resolve()

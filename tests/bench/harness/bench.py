@@ -10,6 +10,7 @@ from harness.dispatcher import Dispatcher
 from harness.listener import Listener
 from harness.nginx import Nginx
 from harness.postgres import Cluster
+from harness.processes import stop_all
 
 
 class NotRun(Exception):
@@ -49,10 +50,13 @@ class Bench:
             folder = self.folder / self.new_name("postgres")
             folder.mkdir()
             self._cluster = Cluster(self.root, folder, self.binary)
+            self._cluster.start()
             self._cluster.migrate()
         return self._cluster
 
     def stop(self) -> None:
+        """Ends the cluster and all processes that still run."""
+        stop_all()
         if self._cluster:
             self._cluster.stop()
             self._cluster = None

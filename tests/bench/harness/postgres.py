@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.processes import uninterrupted
 from harness.session import Session
 
 TEMPLATE = "bench_template"  # migrated, without calls
 
 
 class Cluster:
-    """Made and ended by deploy/private-postgres.sh, with the shipped settings (fsync too)."""
+    """Started and stopped by deploy/private-postgres.sh, with the shipped settings (fsync too)."""
 
     def __init__(self, root: Path, folder: Path, binary: Path):
         self.folder = folder
@@ -20,8 +21,11 @@ class Cluster:
         self._binary = binary
         self._calls = root / "tests" / "bench" / "calls.sql"
         self._bodies = root / "tests" / "bench" / "bodies.sql"
-        self._shell('private_postgres_start "$@"', str(folder))
         self._programs = self._shell("private_postgres_bin")
+
+    def start(self) -> None:
+        with uninterrupted():  # otherwise a server could be left behind that is not ready yet
+            self._shell('private_postgres_start "$@"', str(self.folder))
 
     def stop(self) -> None:
         self._shell('private_postgres_folder=$1; private_postgres_stop', str(self.folder))

@@ -4,7 +4,11 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Child:
@@ -16,6 +20,7 @@ class Child:
         with open(log, "ab") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                              env=env, cwd=cwd, start_new_session=True)
+        _started.append(self)
 
     @property
     def pid(self) -> int:
@@ -39,6 +44,29 @@ class Child:
 
     def tail(self, lines: int = 20) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+_started: list[Child] = []
+
+
+def stop_all() -> None:
+    """Ends those that an error or a signal left behind."""
+    for child in _started:
+        child.stop(2)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal that would end the benchmark takes effect after the block."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def cpu_seconds(pid: int) -> float:
