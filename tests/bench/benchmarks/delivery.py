@@ -12,7 +12,7 @@ ABOUT = "throughput and CPU per delivery, compared with a plain libcurl loop"
 
 
 def run(bench: Bench) -> list[Figure]:
-    calls = int(os.environ.get("BENCH_CALLS", bench.size(20000, 10000)))
+    calls = int(os.environ.get("BENCH_CALLS", bench.size(20000, 20000)))
     agents = int(os.environ.get("BENCH_AGENTS", 200))
     ours: list[Delivered] = []
     bare: list[Posted] = []
