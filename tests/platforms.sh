@@ -206,7 +206,7 @@ build() {
   } >"$build.log" 2>&1 || result=1
   if ((result)); then
     printf '%-14s %-60s failed\n' "$compiler" "$*"
-    grep -m 8 -E 'error|warning|undefined reference' "$build.log" || tail -n 5 "$build.log"
+    grep -m 8 -E ' (error|warning):|undefined reference|ld: ' "$build.log" || tail -n 15 "$build.log"
   else
     printf '%-14s %-60s %s\n' "$compiler" "$*" "$("$build/bin/postcall-dispatcher" --version)"
   fi
