@@ -46,10 +46,11 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
   if (const auto* unreadable = std::get_if<store::Unreadable>(&read)) return *unreadable;
   intake_.AddBodies(claim, admitted, std::get<store::OpenClaim::Calls>(read));
 
-  ClaimMade made{.walk = claim.WalkAfter(RowsOf(admitted))};
+  const std::vector<store::ToSend> rows = RowsOf(admitted);
+  ClaimMade made{.walk = claim.WalkAfter(rows)};
   // Admission may have forgotten agents since.
   made.new_agents = std::max(context_.admission.agents(), agents) - agents;
-  auto result = std::move(claim).Commit(RowsOf(admitted));
+  auto result = std::move(claim).Commit(rows);
   made.took = Steady::now() - start;
   return HandOver(std::move(result), std::move(admitted), std::move(made));
 }

@@ -2,7 +2,6 @@
 // the number of agents, not of rows. It uses no clock and no database. One thread, the claim thread.
 #pragma once
 
-#include <cstddef>
 #include <map>
 #include <span>
 #include <utility>
@@ -28,8 +27,6 @@ class ReadyAgents {
   void Note(std::span<const store::AgentProgress> progress);
   // A claim found no row of these.
   void Remove(std::span<const store::AgentShare> shares);
-
-  std::size_t size() const { return agents_.size(); }
 
  private:
   std::map<AgentId, store::RowPosition> agents_;

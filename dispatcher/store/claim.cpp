@@ -58,8 +58,8 @@ Walk OpenClaim::WalkAfter(std::span<const ToSend> rows) const {
   walk.progress.reserve(shares_.size());
   for (const Looked& looked : shares_) {
     AgentProgress progress{looked.agent_id, std::nullopt};
-    const auto left = std::ranges::find_if(
-        looked.rows, [&](const RowPosition& at) { return !claimed.contains(at.id); });
+    const auto left =
+        std::ranges::find_if(looked.rows, [&](const RowPosition& at) { return !claimed.contains(at.id); });
     if (left != looked.rows.end()) {
       progress.next = *left;
     } else if (looked.may_have_more) {

@@ -22,9 +22,10 @@
 namespace postcall::store {
 namespace {
 
-// Picks due rows of the agents $1, in this order; of each at most $4 rows from the position ($2, $3) on, and at
-// most $5 in all. It locks exactly the rows that it returns. The statements after it read the platform's own
-// views: these may sort and hash, which a look-up in the outbox must not, and each statement may take $6 ms.
+// Picks due rows of the agents $1, in this order; of each at most $4 rows from the position ($2, $3) on, and
+// at most $5 in all. It locks exactly the rows that it returns. The statements after it read the platform's
+// own views: these may sort and hash, which a look-up in the outbox must not, and each statement may take $6
+// ms.
 constexpr const char* kPick = R"sql(
     SELECT due.id, due.call_id, due.agent_id, due.cause,
            (extract(epoch FROM due.due_at) * 1000000)::bigint AS due_at,
@@ -173,8 +174,8 @@ Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimL
   if (limits.max_rows <= 0) return Nothing{};
   OpenClaim claim(session, std::move(claimer), limits);
   postgres::Transaction& transaction = *claim.transaction_;
-  const pqxx::result picked = claim.of_all_ ? PickFrom(transaction, limits)
-                                            : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
+  const pqxx::result picked =
+      claim.of_all_ ? PickFrom(transaction, limits) : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
   if (picked.empty()) return Nothing{};
   std::vector<PickedRow>& rows = claim.rows_;
   rows.reserve(static_cast<std::size_t>(picked.size()));

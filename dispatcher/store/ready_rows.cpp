@@ -1,5 +1,6 @@
 #include "dispatcher/store/ready_rows.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 

@@ -108,6 +108,7 @@ TEST_F(Feeding, SeesTheRowsOfATransactionThatCommitsLate) {
   pqxx::connection late(url_);
   pqxx::work transaction(late);
   transaction.exec("INSERT INTO calls (id, agent_id, status) VALUES ('late', 'b', 'completed')");
+  Query("SELECT pg_sleep(0.2)");  // longer than the feed reads again in any case
   EXPECT_THAT(Read(), IsEmpty());
   for (int i = 0; i < 3; ++i) {
     AddCalls("a", 1, "a" + std::to_string(i) + "-");
@@ -142,7 +143,7 @@ TEST_F(Feeding, SeesRowsThatAHintMakesReady) {
   AddCalls("a", 1, "a");
   Query("UPDATE webhook_outbox SET awaits_analysis = true, due_at = now() + interval '1 hour'");
   feed_.Read(session_);
-  Query("SELECT pg_sleep(0.1)");  // longer than the feed reads again
+  Query("SELECT pg_sleep(0.1)");  // longer than the feed reads again in any case
   feed_.Read(session_);
   Query("INSERT INTO webhook_analysis_hints VALUES ('a1')");
   ReleaseHinted(session_);
