@@ -7,7 +7,7 @@
 # are on loopback. All run on this machine, so the figures are proportions, not promises. They are medians, because
 # machines are noisy, and what is compared runs in turns.
 #
-#   --short    small sizes and one round, for .ci/run: all benchmarks in less than four minutes
+#   --short    small sizes and one or two rounds
 #   --check    exit 1 when a figure is beyond its limit; the limits are wide. A missing delivery is always exit 1
 #
 #   BENCH_BUILD (build/release, built when it is not given), BENCH_ROUNDS, BENCH_OPTIONS (for every dispatcher),
