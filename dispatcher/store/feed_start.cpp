@@ -8,19 +8,25 @@
 namespace postcall::store {
 namespace {
 
-// The transactions that are open in the snapshot "xmin:xmax:id,id,…".
+// Takes the number at the beginning of `text`, and the character behind it.
+std::uint64_t TakeNumber(std::string_view& text) {
+  std::uint64_t number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(rest - text.data()) + 1));
+  return number;
+}
+
+// The transactions that were open or began while "xmin:xmax:open,open,… next" was made.
 std::set<std::uint64_t> OpenIn(std::string_view snapshot) {
+  const std::size_t space = snapshot.rfind(' ');
+  std::string_view next = snapshot.substr(space + 1);
+  std::string_view listed = snapshot.substr(0, space);
+  TakeNumber(listed);
+  const std::uint64_t max = TakeNumber(listed);
   std::set<std::uint64_t> open;
-  const std::size_t colon = snapshot.rfind(':');
-  const char* at = snapshot.data() + (colon == std::string_view::npos ? snapshot.size() : colon + 1);
-  const char* const end = snapshot.data() + snapshot.size();
-  while (at < end) {
-    std::uint64_t id = 0;
-    const auto [rest, error] = std::from_chars(at, end, id);
-    if (error != std::errc()) break;
-    open.insert(id);
-    at = rest + 1;
-  }
+  while (!listed.empty()) open.insert(TakeNumber(listed));
+  const std::uint64_t end = TakeNumber(next);
+  for (std::uint64_t id = max; id < end; ++id) open.insert(id);
   return open;
 }
 

@@ -1,8 +1,7 @@
 // Where the next read of the feed must start, so that it sees the rows of transactions that commit late. Ids
 // grow with the time at which they are drawn, and a transaction draws its number before the ids of its rows.
-// So a transaction that is open for the first time in one snapshot draws ids above the mark of the snapshot
-// before it. That is its floor: once it is over, the feed must read from there. It uses no clock and no
-// database. One thread.
+// So a transaction whose number is above that of one read draws ids above the mark of that read. This is its
+// floor: once it is over, the feed must read from there. It uses no clock and no database. One thread.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +25,10 @@ class FeedStart {
   // Every row that is committed and has a greater id is to be read.
   std::int64_t from() const { return from_; }
 
-  // The feed was read from from() on. `snapshot` is that of the read or an earlier one, as the text of a
-  // pg_snapshot; `mark` is the id of a moment before the snapshot was taken.
+  // The feed was read from from() on. `snapshot` is that of the read or an earlier one: the text of a
+  // pg_snapshot, a space, and the number of a transaction that was drawn after it. A snapshot does not list
+  // the transactions that are newer than every one that is over; the number bounds these. `mark` is the id of
+  // a moment before the snapshot was taken.
   void Note(std::string_view snapshot, std::int64_t mark);
 
   // True once after rows may have been missed: at the start, after a transaction that was open for long, and

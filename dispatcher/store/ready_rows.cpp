@@ -24,12 +24,13 @@ constexpr const char* kRipen = R"sql(
                 FOR UPDATE SKIP LOCKED))
 )sql";
 
-// The first row is not of the outbox: it has the id of this moment, and the snapshot. The moment comes before
-// the snapshot: it is that at which the statement arrived.
+// The first row is not of the outbox: it has the id of this moment, the snapshot, and the number of this
+// transaction. The moment comes before the snapshot: it is that at which the statement arrived. The number is
+// drawn after the snapshot.
 constexpr const char* kFeed = R"sql(
     SELECT ((date_part('epoch'::text, statement_timestamp()) - 1577836800::float8) * 1000000::float8)::bigint
              * 4096::bigint AS id,
-           pg_current_snapshot()::text AS agent_id,
+           pg_current_snapshot()::text || ' ' || pg_current_xact_id()::text AS agent_id,
            0::bigint AS due_at
      UNION ALL
     (SELECT id, agent_id, (extract(epoch FROM due_at) * 1000000)::bigint

@@ -20,60 +20,69 @@ TEST(FeedStartOf, AFeedWithoutOpenTransactionsIsTheMomentBefore) {
   FeedStart start;
   EXPECT_TRUE(start.TakeMissed()) << "a walk finds what is there at the start";
   EXPECT_FALSE(start.TakeMissed());
-  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
   EXPECT_EQ(start.from(), 100 * FeedStart::kSecond - FeedStart::kSlack);
   EXPECT_FALSE(start.TakeMissed());
 }
 
 TEST(FeedStartOf, AFeedBesideAYoungTransactionIsWhereItsRowsMayBegin) {
   FeedStart start;
-  start.Note("10:10:", 100 * FeedStart::kSecond);
-  start.Note("10:11:10", 100 * FeedStart::kSecond + 5 * kMillisecond);
-  start.Note("10:11:10", 100 * FeedStart::kSecond + 900 * kMillisecond);
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:11:10 11", 100 * FeedStart::kSecond + 5 * kMillisecond);
+  start.Note("10:11:10 11", 100 * FeedStart::kSecond + 900 * kMillisecond);
   EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
-  start.Note("11:11:", 100 * FeedStart::kSecond + 905 * kMillisecond);
+  start.Note("11:11: 11", 100 * FeedStart::kSecond + 905 * kMillisecond);
   EXPECT_GT(start.from(), 100 * FeedStart::kSecond + 800 * kMillisecond) << "its rows were read by now";
+}
+
+// Nothing newer is over yet, so the snapshot does not list it.
+TEST(FeedStartOf, AFeedBesideTheNewestTransactionIsWhereItsRowsMayBegin) {
+  FeedStart start;
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:10: 11", 100 * FeedStart::kSecond + 300 * kMillisecond);
+  start.Note("10:12:10 12", 100 * FeedStart::kSecond + 600 * kMillisecond);
+  EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedBesideALongTransactionIsTheMomentBeforeUntilItIsOver) {
   FeedStart start;
-  start.Note("10:10:", 100 * FeedStart::kSecond);
-  start.Note("10:11:10", 101 * FeedStart::kSecond);
-  start.Note("10:11:10", 107 * FeedStart::kSecond);
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:11:10 11", 101 * FeedStart::kSecond);
+  start.Note("10:11:10 11", 107 * FeedStart::kSecond);
   EXPECT_GT(start.from(), 106 * FeedStart::kSecond) << "the rows of six seconds are not read each time";
-  start.Note("11:11:", 108 * FeedStart::kSecond);
+  start.Note("11:11: 11", 108 * FeedStart::kSecond);
   EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
-  start.Note("11:11:", 109 * FeedStart::kSecond);
+  start.Note("11:11: 11", 109 * FeedStart::kSecond);
   EXPECT_GT(start.from(), 108 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedAfterAVeryLongTransactionNeedsAWalk) {
   FeedStart start;
-  start.Note("10:10:", 100 * FeedStart::kSecond);
-  start.Note("10:11:10", 101 * FeedStart::kSecond);
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:11:10 11", 101 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("10:11:10", 400 * FeedStart::kSecond);
+  start.Note("10:11:10 11", 400 * FeedStart::kSecond);
   EXPECT_FALSE(start.TakeMissed());
-  start.Note("11:11:", 401 * FeedStart::kSecond);
+  start.Note("11:11: 11", 401 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
   EXPECT_GT(start.from(), 400 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedThatBeganBesideATransactionNeedsAWalkAfterIt) {
   FeedStart start;
-  start.Note("10:12:10,11", 100 * FeedStart::kSecond);
+  start.Note("10:12:10,11 12", 100 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("11:12:11", 101 * FeedStart::kSecond);
+  start.Note("11:12:11 12", 101 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
-  start.Note("12:12:", 102 * FeedStart::kSecond);
+  start.Note("12:12: 12", 102 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
 }
 
 TEST(FeedStartOf, AFeedWhoseClockWasSetBackNeedsAWalk) {
   FeedStart start;
-  start.Note("10:10:", 100 * FeedStart::kSecond);
+  start.Note("10:10: 10", 100 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("10:10:", 98 * FeedStart::kSecond);
+  start.Note("10:10: 10", 98 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
   EXPECT_LT(start.from(), 98 * FeedStart::kSecond);
 }
