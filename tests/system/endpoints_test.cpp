@@ -178,11 +178,12 @@ std::vector<Answer> Answers() {
       {"close-in-chunk", Send(kChunked + "9\r\nab") + Close(), "network_error", "response_started", "200"},
       {"close-after-1xx", Send("HTTP/1.1 103 Early Hints\r\n\r\n") + Close(), "network_error",
        "response_started"},
-      // An answer before the request was read.
+      // An answer before the request was read. The refusal says that it closes, and closes late: without the
+      // header, the next request on the connection, of whatever path, would be lost.
       {"answer-in-request", Respond(200, "", {{"Connection", "close"}}) + Hang(), "delivered",
        "response_complete", "200", AnswerAt::kHeadEnd},
-      {"refusal-in-request", Respond(413) + Close(), "rejected", "response_complete", "413",
-       AnswerAt::kHeadEnd},
+      {"refusal-in-request", Respond(413, "", {{"Connection", "close"}}) + Wait(50ms) + Close(), "rejected",
+       "response_complete", "413", AnswerAt::kHeadEnd},
       // An answer in another protocol.
       {"http09", Http09(), "network_error", "response_started"},
       {"garbage", Garbage(), "network_error", "response_started"},
