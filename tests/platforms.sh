@@ -198,6 +198,11 @@ postgresql() {
 build() {
   local compiler=$1 build
   shift
+  # Debian 13's g++-13 comes with a library of its own that is older than the one that libpqxx was built with. The
+  # program runs with the system's.
+  if [[ $compiler == g++-* && ! -L $("$compiler" -print-file-name=libstdc++.so) ]]; then
+    set -- "$@" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined
+  fi
   build=$(mktemp -d)
   local result=0
   {
