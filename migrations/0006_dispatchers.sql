@@ -1,6 +1,6 @@
 -- The living dispatchers: one row per start (CONTRACT §4, "Dead dispatchers").
 --   INSERT   the dispatcher itself, with its first heartbeat
---   UPDATE   the dispatcher itself, with each claim, confirmation and heartbeat
+--   UPDATE   the dispatcher itself, with each heartbeat and confirmation, and with a claim when it is time
 --   DELETE   the dispatcher itself when it stops; another one that has not seen the row change for 30 s
 CREATE TABLE webhook_dispatchers (
   id           uuid        NOT NULL,

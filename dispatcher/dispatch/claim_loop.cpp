@@ -22,9 +22,6 @@ constexpr auto kLookAgain = std::chrono::seconds(15);
 // Connecting takes less time than this, so a fault that ends sooner is not logged.
 constexpr auto kFaultLasts = std::chrono::seconds(1);
 
-// A sixth of the 30 s after which others declare a dispatcher dead (CONTRACT §4).
-constexpr auto kHeartbeatEvery = std::chrono::seconds(5);
-
 }  // namespace
 
 ClaimLoop::ClaimLoop(const postgres::DatabaseOptions& database, const ClaimContext& context,
@@ -89,8 +86,8 @@ void ClaimLoop::RunOnce() {
     if (const std::optional<std::string> fault = store::FaultOfDatabase(session_))
       throw std::runtime_error(*fault);
     if (!facts_) facts_ = store::ReadDatabaseFacts(session_);
-    store::SendHeartbeat(session_, context_.dispatcher, context_.instance);
-    heartbeat_at_ = looked_at_ = Steady::now();
+    SendHeartbeat();
+    looked_at_ = Steady::now();
     fits_ = true;
     if (!std::exchange(is_registered_, true)) KeepRows();
   }
@@ -103,7 +100,7 @@ void ClaimLoop::RunOnce() {
 // Before the claim, because a claim that fails again and again must not stop it.
 void ClaimLoop::KeepRows() {
   doing_ = metrics::Operation::kHeartbeat;
-  SendHeartbeatIfDue();
+  if (Steady::now() - context_.alive_at.load() >= store::kHeartbeatEvery) SendHeartbeat();
   doing_ = metrics::Operation::kConfirm;
   ConfirmLate();
 }
@@ -165,7 +162,6 @@ void ClaimLoop::WalkOn() {
 void ClaimLoop::Note(const ClaimMade& made) {
   const SteadyTime now = Steady::now();
   if (made.taken() > 0) {
-    heartbeat_at_ = now - made.took;  // a claim moves the heartbeat
     context_.metrics.claim_duration.Observe(Seconds(made.took));
     context_.metrics.claim_batch_size.Observe(static_cast<double>(made.taken()));
   }
@@ -230,11 +226,10 @@ void ClaimLoop::ConfirmLate() {
   }
 }
 
-void ClaimLoop::SendHeartbeatIfDue() {
-  const SteadyTime now = Steady::now();
-  if (now - heartbeat_at_ < kHeartbeatEvery) return;
+void ClaimLoop::SendHeartbeat() {
+  const SteadyTime start = Steady::now();
   store::SendHeartbeat(session_, context_.dispatcher, context_.instance);
-  heartbeat_at_ = now;
+  context_.alive_at = start;
 }
 
 void ClaimLoop::LogConnected() const {

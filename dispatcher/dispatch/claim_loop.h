@@ -57,7 +57,7 @@ class ClaimLoop {
   void Note(const store::Unreadable& unreadable);
   void Settle(ClaimInDoubt claim);
   void ConfirmLate();
-  void SendHeartbeatIfDue();
+  void SendHeartbeat();
   bool OutcomesCanBeRecorded();
   void LogConnected() const;
   void SetFault(std::optional<std::string> fault);
@@ -75,7 +75,6 @@ class ClaimLoop {
   store::ReadyFeed feed_;
   ReadyAgents ready_;
   AgentWalk walk_;
-  SteadyTime heartbeat_at_;
   bool is_registered_ = false;  // in the database that is connected
   bool fits_ = false;           // the database was looked at since it was last away
   SteadyTime looked_at_;

@@ -33,8 +33,7 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
   const SteadyTime start = Steady::now();
   const std::size_t agents = context_.admission.agents();
 
-  auto picked = store::OpenClaim::Pick(
-      session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance}, limits);
+  auto picked = store::OpenClaim::Pick(session_, NextClaimer(), limits);
   if (auto* nothing = std::get_if<store::Nothing>(&picked)) return *nothing;
   if (auto* too_many = std::get_if<store::TooMany>(&picked)) return *too_many;
   if (auto* unreadable = std::get_if<store::Unreadable>(&picked)) return std::move(*unreadable);
@@ -56,10 +55,7 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
 }
 
 ClaimEnd Claims::SetAside(const store::Unreadable& unreadable) {
-  return HandOver(
-      store::SetAside(session_, {context_.dispatcher, context_.claim_ids.Next(), context_.instance},
-                      unreadable, kCannotBeRead),
-      {}, {});
+  return HandOver(store::SetAside(session_, NextClaimer(), unreadable, kCannotBeRead), {}, {});
 }
 
 // The claim is committed: from here on each of its rows is sent once, or ends with the reason why not.
@@ -72,6 +68,7 @@ ClaimEnd Claims::HandOver(std::variant<store::Claimed, store::InDoubt> result, D
     return ClaimInDoubt{std::move(*doubt), std::move(deliveries)};
   }
   const auto& claimed = std::get<store::Claimed>(result);
+  if (claimed.alive_at > context_.alive_at.load()) context_.alive_at = claimed.alive_at;
   made.to_send = static_cast<int>(deliveries.size());
   made.finished = static_cast<int>(claimed.finished.size());
   for (ClaimedDeliveryPtr& delivery : deliveries) {
@@ -115,6 +112,13 @@ void Claims::Abandon(ClaimInDoubt claim) {
     delivery->Own(claim.doubt.claimed);
     context_.sender.Requeue(std::move(delivery));
   }
+}
+
+store::Claimer Claims::NextClaimer() {
+  return {.dispatcher = context_.dispatcher,
+          .claim_id = context_.claim_ids.Next(),
+          .instance = context_.instance,
+          .alive_at = context_.alive_at};
 }
 
 void Claims::CountFinished(const store::Claimed& claimed) {

@@ -2,6 +2,7 @@
 // delivery". Blocks; on the thread that owns the session.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -22,6 +23,7 @@ struct ClaimContext {
   DispatcherId dispatcher;
   std::string instance;
   ClaimIds& claim_ids;
+  std::atomic<SteadyTime>& alive_at;  // when the last heartbeat that is committed began
   Admission& admission;
   HeldDeliveries& held;
   Sender& sender;
@@ -50,6 +52,7 @@ class Claims {
  private:
   ClaimEnd HandOver(std::variant<store::Claimed, store::InDoubt> result, Deliveries deliveries,
                     ClaimMade made);
+  store::Claimer NextClaimer();
   void CountFinished(const store::Claimed& claimed);
 
   postgres::Session& session_;

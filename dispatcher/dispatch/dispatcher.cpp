@@ -19,6 +19,7 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
   const ClaimContext context{.dispatcher = id_,
                              .instance = options_.instance,
                              .claim_ids = claim_ids_,
+                             .alive_at = alive_at_,
                              .admission = admission_,
                              .held = held_,
                              .sender = *sender_,

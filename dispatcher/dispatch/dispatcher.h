@@ -2,6 +2,7 @@
 // start and stop. See "Life of a delivery" in the README.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +76,7 @@ class Dispatcher {
   LateDeliveries late_;
 
   ClaimIds claim_ids_{id_};
+  std::atomic<SteadyTime> alive_at_{};
   SlowReaders slow_readers_;
 
   // Each uses those above it, and its thread ends before theirs.

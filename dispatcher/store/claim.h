@@ -44,6 +44,7 @@ struct Claimer {
   DispatcherId dispatcher;
   ClaimId claim_id;  // begins with the first eight bytes of `dispatcher` and is never used twice
   std::string instance;
+  SteadyTime alive_at{};  // when this dispatcher's last heartbeat that is committed began
 };
 
 // What a claim asks for of one agent.
@@ -142,6 +143,7 @@ struct Claimed {
   ClaimId claim_id;
   ClockAnchor anchor{};      // `at` is claimed_at of every row of the claim
   SteadyTime owned_since{};  // before the claim proved that this dispatcher lives; see Confirm
+  SteadyTime alive_at{};     // Claimer::alive_at, or later when the claim moved the heartbeat
   std::vector<FinishedRow> finished;
 };
 

@@ -149,9 +149,9 @@ std::vector<Swept> SweptOf(const pqxx::result& rows) {
 
 bool SendHeartbeat(postgres::Session& session, const DispatcherId& dispatcher, const std::string& instance) {
   postgres::Transaction transaction(session, kLookUps);
-  const Heartbeat heartbeat = MoveHeartbeat(transaction, dispatcher, instance);
+  const bool registered = MoveHeartbeat(transaction, dispatcher, instance);
   transaction.Commit();
-  return heartbeat.registered;
+  return registered;
 }
 
 void Unregister(postgres::Session& session, const DispatcherId& dispatcher) {

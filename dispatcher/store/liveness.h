@@ -18,8 +18,11 @@
 
 namespace postcall::store {
 
+// How old a heartbeat becomes before the next: a sixth of Observer::kDeadAfter.
+inline constexpr Steady::duration kHeartbeatEvery = std::chrono::seconds(5);
+
 // Moves this dispatcher's heartbeat; the first time, and after another declared it dead, registers it and
-// returns true. To be called at least every 10 s; claims and confirmations move the heartbeat, too.
+// returns true. Confirmations, and claims that find it older than kHeartbeatEvery, move it, too.
 bool SendHeartbeat(postgres::Session& session, const DispatcherId& dispatcher, const std::string& instance);
 
 // For a clean exit: deletes the registration. The outcomes must be recorded before.

@@ -38,7 +38,7 @@ Resolved ResolveClaim(postgres::Session& session, const InDoubt& doubt) {
   if (status == "in progress") return {.fate = Fate::kPending};
   if (status == "aborted") return {.fate = Fate::kAborted};
 
-  // The heartbeat moves only now, because the transaction in doubt kept it locked until its own end.
+  // The transaction in doubt, which is over, has kept observers from declaring this dispatcher dead.
   Resolved resolved{.fate = Fate::kAborted, .owned_since = Steady::now()};
   MoveHeartbeat(transaction, claimer.dispatcher, claimer.instance);
   const pqxx::result rows = transaction.Exec(kRowsOfClaim, postgres::TimestampOf(doubt.claimed.anchor.at),

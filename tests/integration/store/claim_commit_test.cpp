@@ -120,6 +120,23 @@ TEST_F(ClaimCommit, ProvesThatTheDispatcherLives) {
   EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "1");
 }
 
+TEST_F(ClaimCommit, MovesNoHeartbeatThatIsFresh) {
+  AddAgent("a");
+  AddCalls("a", 2, "a");
+  dispatcher_.ClaimAll(session_, 1);
+  dispatcher_.NoteHeartbeat();
+  dispatcher_.ClaimAll(session_, 1);
+  EXPECT_EQ(Value("SELECT heartbeats FROM webhook_dispatchers"), "0");
+}
+
+TEST_F(ClaimCommit, RegistersADispatcherThatWasDeclaredDead) {
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  dispatcher_.NoteHeartbeat();
+  dispatcher_.ClaimAll(session_);
+  EXPECT_EQ(Value("SELECT id FROM webhook_dispatchers"), dispatcher_.id().get().ToString());
+}
+
 // A database may have been set up for speed. A claim that a crash forgets would be sent twice.
 TEST_F(ClaimCommit, IsDurableWhateverTheDatabasesSetting) {
   Query("ALTER DATABASE " + std::string(platform_.dbname()) + " SET synchronous_commit = off");

@@ -123,9 +123,7 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
   test::TcpProxy proxy(test::SharedPostgres().port());
-  postgres::Session proxied(
-      {.url = "postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + platform_.dbname(),
-       .application_name = "proxied"});
+  postgres::Session proxied({.url = UrlThrough(proxy), .application_name = "proxied"});
   AddCalls("a", 1, "racing");
   proxy.FailNextCommit(test::CommitFault::kHold);
   Seen seen;
@@ -135,6 +133,24 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   ASSERT_TRUE(WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'", "2"));
   for (int look = 0; look < 6; ++look) EXPECT_THAT(LookAfter(seconds(5)), IsEmpty()) << "it moved";
   EXPECT_EQ(Log("in_flight"), 2);
+}
+
+// The claim does not move the heartbeat, which is fresh by the dispatcher's own clock.
+TEST_F(Watching, LetsADispatcherLiveWhileItCommits) {
+  ClaimCalls(1);
+  for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
+  test::TcpProxy proxy(test::SharedPostgres().port());
+  postgres::Session proxied({.url = UrlThrough(proxy), .application_name = "proxied"});
+  AddCalls("a", 1, "racing");
+  proxy.FailNextCommit(test::CommitFault::kHold);
+  Seen seen;
+  dispatcher_.NoteHeartbeat();
+  ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
+  EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
+  SendHeartbeat(session_, dispatcher_.id(), "first");
+  proxy.ReleaseHeld();
+  ASSERT_TRUE(WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'", "2"));
+  EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
 }
 
 // The declaration has deleted the dispatcher's row and has not yet committed.

@@ -81,7 +81,7 @@ std::string StoreTest::UrlThrough(const test::TcpProxy& proxy) {
 
 Starter::Starter(std::string instance) : id_(DispatcherId::Random()), instance_(std::move(instance)) {}
 
-Claimer Starter::NextClaimer() { return {id_, ClaimId::Of(id_, ++claims_), instance_}; }
+Claimer Starter::NextClaimer() { return {id_, ClaimId::Of(id_, ++claims_), instance_, alive_at_}; }
 
 namespace {
 

@@ -117,6 +117,8 @@ class Starter {
   const DispatcherId& id() const { return id_; }
   const std::string& instance() const { return instance_; }
   Claimer NextClaimer();
+  // Without it, each claim moves the heartbeat.
+  void NoteHeartbeat() { alive_at_ = Steady::now(); }
 
   // Makes ready what has waited long enough, finds the agents that are ready, and claims. Sets a row aside
   // that a claim of `only_agents` cannot read.
@@ -135,6 +137,7 @@ class Starter {
  private:
   DispatcherId id_;
   std::string instance_;
+  SteadyTime alive_at_{};
   std::uint64_t claims_ = 0;
 };
 
