@@ -25,6 +25,7 @@ struct Options {
   double slow_share = 0.25;
   std::int64_t max_body_memory = 512LL << 20;  // bytes
   int network_threads = 1;
+  int claim_sessions = 2;
   std::chrono::milliseconds timeout{10'000};
   std::vector<egress::Cidr> egress_allow;
   std::vector<egress::Cidr> egress_deny;

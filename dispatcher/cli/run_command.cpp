@@ -98,6 +98,7 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   made.limits.slow_share = options.slow_share;
   made.limits.body_bytes = options.max_body_memory;
   made.network_threads = options.network_threads;
+  made.claim_sessions = options.claim_sessions;
   made.http.timeout = options.timeout;
   made.http.response_body_bytes = static_cast<std::size_t>(options.response_body_bytes);
   made.http.ca_file = options.ca_file;

@@ -161,6 +161,8 @@ std::vector<Setting> MakeSettings() {
        SetBytes<&Options::max_body_memory, kMiB, kTiB>},
       {"network-threads", "N", "threads that send (default 1)", Kind::kValue, run, false,
        SetWhole<&Options::network_threads, 1, 64>},
+      {"claim-sessions", "N", "database sessions that claim side by side (default 2)", Kind::kValue, run,
+       false, SetWhole<&Options::claim_sessions, 1, 16>},
       {"timeout-ms", "MS", "limit of one delivery, 1 to 10000 (default 10000)", Kind::kValue, run, false,
        SetTimeout},
       {"egress-allow", "CIDR",

@@ -6,33 +6,15 @@
 
 namespace postcall::dispatch {
 
-Admission::Room Admission::RoomFor(int per_agent, SteadyTime now) {
+Admission::Room Admission::RoomNow(SteadyTime now) {
   const MutexLock lock(mutex_);
   NoteOverdue(now);
   ForgetIdle(now);
-  Room room;
-  room.freed = freed_;
+  Room room{.in_flight = in_flight_, .freed = freed_};
   if (now < paused_until_) return room;
   room.slots = std::max(0, limits_.in_flight - in_flight_);
   room.body_bytes = limits_.body_bytes - bytes_;
   if (room.body_bytes <= 0) room.slots = 0;
-  if (room.slots == 0) return room;
-
-  const int slow_room = std::max(0, SlowLimit() - slow_in_flight_);
-  for (auto& [id, agent] : agents_) {
-    int allowed = limits_.per_agent - agent.in_flight;
-    if (agent.slow) allowed = std::min(allowed, slow_room);
-    const auto endpoint = endpoints_.find(agent.endpoint);
-    if (endpoint != endpoints_.end()) {
-      if (HasRoom(endpoint->second, now)) {
-        allowed = std::min(allowed, limits_.per_endpoint - endpoint->second.in_flight);
-      } else {
-        allowed = 0;
-        agent.last_seen = now;  // otherwise it would be forgotten, and claims would pick its rows again
-      }
-    }
-    if (allowed < per_agent) room.exceptions.emplace_back(id, std::max(0, allowed));
-  }
   return room;
 }
 

@@ -11,7 +11,6 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "common/clock.h"
 #include "common/mutex.h"
@@ -42,13 +41,13 @@ class Admission {
 
   // The most that a claim may claim at this moment.
   struct Room {
-    int slots = 0;                                    // 0: claim nothing
-    std::int64_t body_bytes = 0;                      // at least 1 while slots > 0
-    std::vector<std::pair<AgentId, int>> exceptions;  // agents that may have fewer than `per_agent` rows
-    std::int64_t freed = 0;                           // slots that deliveries have freed so far; for WakeAt
+    int slots = 0;                // 0: claim nothing
+    std::int64_t body_bytes = 0;  // at least 1 while slots > 0
+    int in_flight = 0;
+    std::int64_t freed = 0;  // slots that deliveries have freed so far; for WakeAt
   };
-  // An agent that is stepped over because its endpoint is full counts as seen.
-  Room RoomFor(int per_agent, SteadyTime now);
+  // What single agents and endpoints may have of it is for an Allotment to say.
+  Room RoomNow(SteadyTime now);
 
   // A slot for one delivery; none when a limit is reached. Admission outlives its slots.
   std::optional<Slot> TryAdmit(const AgentId& agent, const std::string& endpoint, SteadyTime now);
@@ -80,7 +79,7 @@ class Admission {
     int fast_in_a_row = 0;
     bool slow = false;
     SteadyTime last_seen;
-    std::string endpoint;  // of its latest delivery; shows before a claim whether it is full
+    std::string endpoint;  // of its latest delivery, or of the latest that found no slot
   };
   struct Endpoint {
     int in_flight = 0;
@@ -95,6 +94,7 @@ class Admission {
     bool overdue = false;
   };
   friend class Slot;
+  friend class Allotment;
   using Ticket = std::list<Held>::iterator;
 
   bool TryHoldBody(Ticket ticket, std::int64_t bytes);

@@ -10,7 +10,7 @@ namespace postcall::dispatch {
 
 class AgentWalk {
  public:
-  static constexpr Steady::duration kEvery = std::chrono::seconds(10);
+  static constexpr Steady::duration kEvery = std::chrono::seconds(1);
   // A walk is followed by a rest that is this many times as long.
   static constexpr int kRest = 50;
   // A step takes about this long, so that claims do not wait for it.

@@ -2,7 +2,6 @@
 // types.
 #pragma once
 
-#include <cstddef>
 #include <variant>
 
 #include "common/clock.h"
@@ -15,8 +14,7 @@ namespace postcall::dispatch {
 struct ClaimMade {
   store::Walk walk;
   int to_send = 0;
-  int finished = 0;            // calls with nothing to send
-  std::size_t new_agents = 0;  // that admission had not seen lately
+  int finished = 0;  // calls with nothing to send
   Steady::duration took{};
 
   int taken() const { return to_send + finished; }

@@ -4,7 +4,6 @@
 #include <optional>
 #include <stdexcept>
 #include <utility>
-#include <variant>
 
 #include "common/log.h"
 #include "dispatcher/store/confirm.h"
@@ -24,33 +23,43 @@ constexpr auto kFaultLasts = std::chrono::seconds(1);
 
 }  // namespace
 
-ClaimLoop::ClaimLoop(const postgres::DatabaseOptions& database, const ClaimContext& context,
-                     SlowReaders& slow_readers, LateDeliveries& late, Recorder& recorder, Progress& progress)
+ClaimLoop::ClaimLoop(const postgres::DatabaseOptions& database, int sessions, const ClaimContext& context,
+                     SlowReaders& slow_readers, LateDeliveries& late, Progress& progress)
     : session_(database),
       context_(context),
-      slow_readers_(slow_readers),
       late_(late),
-      recorder_(recorder),
-      claims_(session_, context),
+      plan_(context.admission, slow_readers),
+      claiming_(session_, context, plan_, slow_readers, [this] { WakeHelpers(); }),
       worker_(progress, "claim") {
-  context_.admission.SetWaker([this] { worker_.Wake(); });
+  for (int helper = 1; helper < sessions; ++helper) {
+    helpers_.push_back(std::make_unique<ClaimHelper>(
+        database, context, plan_, slow_readers, [this] { WakeHelpers(); },
+        [this] { return helpers_may_claim_.load(); }, progress));
+  }
+  context_.admission.SetWaker([this] {
+    worker_.Wake();
+    WakeHelpers();
+  });
   late_.SetWaker([this] { worker_.Wake(); });
 }
 
 ClaimLoop::~ClaimLoop() { Stop(); }
 
 void ClaimLoop::Start() {
+  for (const std::unique_ptr<ClaimHelper>& helper : helpers_) helper->Start();
   worker_.Start([this] { Run(); });
 }
 
 void ClaimLoop::Drain(SteadyTime deadline) {
   session_.LimitBy(deadline);
   draining_ = true;
+  for (const std::unique_ptr<ClaimHelper>& helper : helpers_) helper->Drain(deadline);
   worker_.Wake();
 }
 
 void ClaimLoop::Stop() {
   draining_ = true;
+  for (const std::unique_ptr<ClaimHelper>& helper : helpers_) helper->Stop();
   worker_.Stop();
   context_.admission.SetWaker(nullptr);
   late_.SetWaker(nullptr);
@@ -66,18 +75,19 @@ void ClaimLoop::Run() {
   Steady::duration pause{};
   while (worker_.PauseFor(pause)) {
     try {
-      RunOnce();
+      const ClaimPace::Ended ended = RunOnce();
       SetFault(std::nullopt);
-      pause = pace_.NextPause();
+      pause = plan_.PauseAfter(ended, Steady::now());
     } catch (const std::exception& error) {
+      LetHelpersClaim(false);
       Fail(doing_, error);
-      pause = pace_.PauseAfterError();
+      pause = ClaimPace::kPauseAfterError;
     }
     connected_ = session_.connected();
   }
 }
 
-void ClaimLoop::RunOnce() {
+ClaimPace::Ended ClaimLoop::RunOnce() {
   // In a database that does not fit, too: other dispatchers must not declare this one dead meanwhile.
   if (is_registered_) KeepRows();
   if (Steady::now() - looked_at_ >= kLookAgain) fits_ = false;
@@ -92,9 +102,9 @@ void ClaimLoop::RunOnce() {
     if (!std::exchange(is_registered_, true)) KeepRows();
   }
   doing_ = metrics::Operation::kClaim;
-  pace_.Skip();
-  if (!draining_ && OutcomesCanBeRecorded()) ClaimOnce();
-  context_.admission.WakeAt(pace_.WakeAt(context_.admission.in_flight()));
+  const bool may_claim = !draining_ && OutcomesCanBeRecorded();
+  LetHelpersClaim(may_claim && !context_.sender.network_fault());
+  return may_claim ? ClaimOnce() : ClaimPace::Ended::kEmpty;
 }
 
 // Before the claim, because a claim that fails again and again must not stop it.
@@ -108,9 +118,9 @@ void ClaimLoop::KeepRows() {
 // A call that is sent must find a connection for its outcome (CONTRACT §4, "Records").
 bool ClaimLoop::OutcomesCanBeRecorded() {
   if (std::exchange(recorder_verified_for_, session_.connection_number()) != session_.connection_number()) {
-    recorder_.VerifyConnection();
+    context_.recorder.VerifyConnection();
   }
-  const std::optional<std::string> fault = recorder_.Fault();
+  const std::optional<std::string> fault = context_.recorder.Fault();
   if (!fault) {
     recorder_fault_since_ = SteadyTime::max();
     if (std::exchange(said_recorder_fault_, false))
@@ -125,63 +135,29 @@ bool ClaimLoop::OutcomesCanBeRecorded() {
   return false;
 }
 
-void ClaimLoop::ClaimOnce() {
-  if (!recorder_.HasRoom(context_.admission.limit())) return;
-  ReadFeed();
-  WalkOn();
-  const SteadyTime now = Steady::now();
-  Admission::Room room = context_.admission.RoomFor(pace_.rows_per_agent(), now);
-  std::optional<store::ClaimLimits> limits =
-      pace_.Next(room, context_.sender.network_fault().has_value(), now);
-  if (!limits) return;
-  // All slow readers, which have claims of their own. For an agent that is named twice, the last limit holds.
-  for (AgentId& agent : slow_readers_.After(AgentId(), now))
-    room.exceptions.emplace_back(std::move(agent), 0);
-  limits->agents =
-      ready_.Shares(pace_.last_agent(), limits->max_rows, pace_.rows_per_agent(), room.exceptions);
-  ClaimEnd end = limits->agents.empty() ? ClaimEnd(store::Nothing{}) : claims_.Make(*limits);
-  if (std::holds_alternative<store::Nothing>(end)) ready_.Remove(limits->agents);
-  std::visit([this](auto& each) { Note(each); }, end);
-}
-
-// What became ready since the last time.
-void ClaimLoop::ReadFeed() {
-  for (const store::ReadyRow& row : feed_.Read(session_)) ready_.Add(row);
+ClaimPace::Ended ClaimLoop::ClaimOnce() {
+  std::vector<store::ReadyRow> seen = feed_.Read(session_);
   if (feed_.TakeMissed()) walk_.Request();
+  WalkOn(seen);
+  return claiming_.ClaimOnce(seen, [this](ClaimInDoubt doubt) { Settle(std::move(doubt)); });
 }
 
-void ClaimLoop::WalkOn() {
+void ClaimLoop::WalkOn(std::vector<store::ReadyRow>& seen) {
   const SteadyTime start = Steady::now();
   if (!walk_.IsDue(start)) return;
   const store::WalkedAgents walked = store::WalkAgents(session_, walk_.after(), walk_.max_agents());
-  for (const store::ReadyRow& row : walked.rows) ready_.Add(row);
+  seen.insert(seen.end(), walked.rows.begin(), walked.rows.end());
   const SteadyTime end = Steady::now();
   walk_.Note(walked.last, walked.at_end, end - start, end);
 }
 
-void ClaimLoop::Note(const ClaimMade& made) {
-  const SteadyTime now = Steady::now();
-  if (made.taken() > 0) {
-    context_.metrics.claim_duration.Observe(Seconds(made.took));
-    context_.metrics.claim_batch_size.Observe(static_cast<double>(made.taken()));
-  }
-  ready_.Note(made.walk.progress);
-  for (const AgentId& agent : made.walk.unread) slow_readers_.NoteTrouble(agent, /*proven=*/true, now);
-  pace_.Note(made, now);
+// Those that may not close their connections: the recorder may need one.
+void ClaimLoop::LetHelpersClaim(bool may_claim) {
+  if (helpers_may_claim_.exchange(may_claim) && !may_claim) WakeHelpers();
 }
 
-void ClaimLoop::Note(ClaimInDoubt& doubt) {
-  pace_.Note(doubt);
-  Settle(std::move(doubt));
-}
-
-void ClaimLoop::Note(const store::Nothing& nothing) { pace_.Note(nothing); }
-
-void ClaimLoop::Note(const store::TooMany& too_many) { pace_.Note(too_many); }
-
-void ClaimLoop::Note(const store::Unreadable& unreadable) {
-  if (pace_.Note(unreadable))
-    slow_readers_.NoteTrouble(unreadable.row.agent_id, !unreadable.timed_out, Steady::now());
+void ClaimLoop::WakeHelpers() {
+  for (const std::unique_ptr<ClaimHelper>& helper : helpers_) helper->Wake();
 }
 
 // The answer to a commit was lost, so the claim may or may not be ours; or no standby acknowledged the
@@ -191,14 +167,14 @@ void ClaimLoop::Settle(ClaimInDoubt claim) {
   do {
     worker_.NoteProgress();
     try {
-      const std::optional<std::string> undecided = claims_.TrySettle(claim);
+      const std::optional<std::string> undecided = claiming_.claims().TrySettle(claim);
       SetFault(undecided);
       if (!undecided) return;
     } catch (const std::exception& error) {
       Fail(metrics::Operation::kResolve, error);
     }
   } while (worker_.PauseFor(kAskAgainAfter));
-  claims_.Abandon(std::move(claim));
+  claiming_.claims().Abandon(std::move(claim));
 }
 
 // These deliveries did not start in time after their claim: asks whether their rows are still ours.

@@ -1,22 +1,26 @@
 // When to claim: polls the outbox for what became ready, with pauses that follow the load (claim_pace.h),
 // sends the heartbeat, confirms late deliveries, and settles a claim whose commit is in doubt. One thread
-// with a connection of its own; all private functions run on it.
+// with a connection of its own; all private functions run on it. While there is more to claim, helpers claim
+// beside it.
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/mutex.h"
 #include "common/progress.h"
 #include "common/worker.h"
 #include "dispatcher/dispatch/agent_walk.h"
+#include "dispatcher/dispatch/claim_helper.h"
 #include "dispatcher/dispatch/claim_pace.h"
+#include "dispatcher/dispatch/claim_plan.h"
+#include "dispatcher/dispatch/claim_session.h"
 #include "dispatcher/dispatch/claims.h"
 #include "dispatcher/dispatch/late_deliveries.h"
-#include "dispatcher/dispatch/ready_agents.h"
-#include "dispatcher/dispatch/recorder.h"
 #include "dispatcher/dispatch/slow_readers.h"
 #include "dispatcher/metrics/metrics.h"
 #include "dispatcher/postgres/database.h"
@@ -26,8 +30,9 @@ namespace postcall::dispatch {
 
 class ClaimLoop {
  public:
-  ClaimLoop(const postgres::DatabaseOptions& database, const ClaimContext& context, SlowReaders& slow_readers,
-            LateDeliveries& late, Recorder& recorder, Progress& progress);
+  // `sessions` is the number of database sessions that claim, with its own.
+  ClaimLoop(const postgres::DatabaseOptions& database, int sessions, const ClaimContext& context,
+            SlowReaders& slow_readers, LateDeliveries& late, Progress& progress);
   ~ClaimLoop();
 
   void Start();
@@ -45,16 +50,12 @@ class ClaimLoop {
 
  private:
   void Run();
-  void RunOnce();
+  ClaimPace::Ended RunOnce();
   void KeepRows();
-  void ClaimOnce();
-  void ReadFeed();
-  void WalkOn();
-  void Note(const ClaimMade& made);
-  void Note(ClaimInDoubt& doubt);
-  void Note(const store::Nothing& nothing);
-  void Note(const store::TooMany& too_many);
-  void Note(const store::Unreadable& unreadable);
+  ClaimPace::Ended ClaimOnce();
+  void WalkOn(std::vector<store::ReadyRow>& seen);
+  void LetHelpersClaim(bool may_claim);
+  void WakeHelpers();
   void Settle(ClaimInDoubt claim);
   void ConfirmLate();
   void SendHeartbeat();
@@ -65,15 +66,12 @@ class ClaimLoop {
 
   postgres::Session session_;
   const ClaimContext context_;
-  SlowReaders& slow_readers_;
   LateDeliveries& late_;
-  Recorder& recorder_;
-  Claims claims_;
+  ClaimPlan plan_;
+  ClaimSession claiming_;
 
   // Only the claim thread uses these.
-  ClaimPace pace_;
   store::ReadyFeed feed_;
-  ReadyAgents ready_;
   AgentWalk walk_;
   bool is_registered_ = false;  // in the database that is connected
   bool fits_ = false;           // the database was looked at since it was last away
@@ -87,12 +85,14 @@ class ClaimLoop {
   std::atomic<bool> connected_ = false;
 
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> helpers_may_claim_ = false;
 
   mutable Mutex mutex_;
   std::optional<std::string> fault_ GUARDED_BY(mutex_) = "not connected to the database yet";
   std::string_view said_ GUARDED_BY(mutex_);  // what is wrong with the database, as logged; a constant
 
   Worker worker_;
+  std::vector<std::unique_ptr<ClaimHelper>> helpers_;  // their threads end first
 };
 
 }  // namespace postcall::dispatch

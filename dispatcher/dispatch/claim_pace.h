@@ -1,5 +1,5 @@
 // How much the next claim asks for, and how long to wait before it. Both follow from how the claims before it
-// ended. It uses no clock and no database. One thread, the claim thread.
+// ended. It uses no clock and no database. One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,6 @@ namespace postcall::dispatch {
 
 class ClaimPace {
  public:
-  static constexpr int kFirstRows = 200;
-  static constexpr int kFewRows = 32;
   // The most rows of one claim. Larger claims are hardly cheaper per row, and keep their rows locked longer.
   static constexpr int kMaxRows = 500;
   // The most bytes of call data that are read at once, however many may be held: they must cross the network
@@ -25,10 +23,12 @@ class ClaimPace {
   // The longest limit for the reads of one claim, for a database that is slow for all agents.
   static constexpr std::chrono::milliseconds kLongestRead{4000};
 
-  // The pause after a claim that claimed something; a few rows come together in it. An idle poll costs the
-  // server well under 0.1 ms, so the longest pause is short.
+  // While nothing is due, the pause is a part of the time since something was claimed. Calls that come
+  // together are then claimed together, and those that come now and then do not wait for long.
+  static constexpr int kPartOfTime = 16;
   static constexpr Steady::duration kShortestPause = std::chrono::milliseconds(5);
   static constexpr Steady::duration kLongestPause = std::chrono::milliseconds(100);
+  // The longest that rows wait for more slots than few.
   static constexpr Steady::duration kPauseWhileFull = std::chrono::milliseconds(20);
   static constexpr Steady::duration kPauseAfterError = std::chrono::milliseconds(500);
   // While the network is down, one call shows whether it still is (CONTRACT §2).
@@ -37,56 +37,61 @@ class ClaimPace {
   int rows_per_agent() const { return rows_per_agent_; }
   // The next claim starts with the agent after this one.
   const AgentId& last_agent() const { return last_agent_; }
+  void SkipTo(const AgentId& agent) { last_agent_ = agent; }
+
+  // What a claim asked for, as far as its end must be judged by it.
+  struct Asked {
+    int max_rows = 0;
+    bool probes = false;     // whether the network is still down
+    bool left_out = false;   // there are agents that it did not ask for
+    bool some_wait = false;  // for slots
+  };
 
   // The limits of the next claim, without its agents. No value: no claim is made now.
-  std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down, SteadyTime now);
+  std::optional<store::ClaimLimits> Next(const Admission::Room& room, bool network_is_down,
+                                         SteadyTime now) const;
+  // False when the claim may wait for more slots: the last one was a moment ago.
+  bool IsTime(bool is_worthwhile, SteadyTime now) const {
+    return is_worthwhile || now - asked_at_ >= kPauseWhileFull;
+  }
+  void NoteAsked(SteadyTime now) { asked_at_ = now; }
 
-  // Call one of the Notes after each Next that returned limits: it tells how the claim ended. Skip comes
-  // before each try, so that it holds when none is made.
-  void Skip();
-  void Note(const ClaimMade& made, SteadyTime now);
-  void Note(const ClaimInDoubt& doubt);
-  void Note(const store::Nothing& nothing);
-  void Note(const store::TooMany& too_many);
-  // True when the row's agent is to blame. False when the row before took long, too, and none was read in
-  // between: then the database may be slow for all agents, and the reads have more time from now on.
-  bool Note(const store::Unreadable& unreadable);
-
-  // How long to wait before the next claim. Call it once after each of the functions above.
-  Steady::duration NextPause();
-  Steady::duration PauseAfterError();
-  // The pause ends early when Room::freed has reached this number (Admission::WakeAt). No value: it does not.
-  std::optional<std::int64_t> WakeAt(int in_flight) const;
-
- private:
-  // How the present claim ended.
+  // How a claim ended.
   enum class Ended {
     kEmpty,     // it claimed nothing, or no claim was made
     kTook,      // it claimed something, so there may be more soon
     kCutShort,  // a limit of its own ended it: there is more
-    kFull,      // the limits of admission ended it
+    kFull,      // what is due waits for slots
   };
+  Ended Note(const ClaimMade& made, const Asked& asked, SteadyTime now);
+  Ended Note(const store::Nothing& nothing, const Asked& asked);
+  Ended Note(const store::TooMany& too_many);
+  // `is_of_its_agent`: the row's agent is to blame. Otherwise the row before took long, too, and none was
+  // read in between: then the database may be slow for all agents, and the reads have more time from now on.
+  struct NotRead {
+    Ended ended;
+    bool is_of_its_agent;
+  };
+  NotRead Note(const store::Unreadable& unreadable);
 
-  Ended Walked(int rows, int taken, bool more, std::size_t new_agents);
+  // How long to wait before the next claim.
+  Steady::duration PauseAfter(Ended ended, SteadyTime now) const;
+
+  // Whether all rows are read at once, as usual, and not fewer because some could not be read.
+  bool reads_all() const { return rows_readable_ == kMaxRows; }
+
+ private:
+  Ended Walked(int rows, int taken, bool more, const Asked& asked);
 
   AgentId last_agent_;
   int rows_per_agent_ = 1;
-  int rows_wanted_ = kFirstRows;
   int rows_readable_ = kMaxRows;  // at once; few after some could not be read
   int read_singly_ = 0;           // rows still to be read one by one: one of them is slow
   std::chrono::milliseconds read_limit_ = store::kReadAtOnce;
   bool was_read_ = true;  // a call was read after the last one that took longer than the limit
   SteadyTime probed_at_;  // the last claim that sent something while the network was down
-
-  // These are about the present claim.
-  int max_rows_ = 0;
-  bool some_are_limited_ = false;  // agents that may have fewer rows than others
-  bool probes_ = false;
-  std::int64_t freed_ = 0;
-
-  Ended ended_ = Ended::kEmpty;
-
-  Steady::duration pause_{};
+  SteadyTime asked_at_;   // the last claim
+  SteadyTime took_at_;    // the last claim that claimed something
 };
 
 }  // namespace postcall::dispatch

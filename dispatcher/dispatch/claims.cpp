@@ -1,6 +1,5 @@
 #include "dispatcher/dispatch/claims.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -29,10 +28,8 @@ std::vector<store::ToSend> RowsOf(const Deliveries& deliveries) {
 Claims::Claims(postgres::Session& session, const ClaimContext& context)
     : session_(session), context_(context), intake_(context.admission, context.held) {}
 
-ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
+ClaimEnd Claims::Make(const store::ClaimLimits& limits, const Picked& on_picked) {
   const SteadyTime start = Steady::now();
-  const std::size_t agents = context_.admission.agents();
-
   auto picked = store::OpenClaim::Pick(session_, NextClaimer(), limits);
   if (auto* nothing = std::get_if<store::Nothing>(&picked)) return *nothing;
   if (auto* too_many = std::get_if<store::TooMany>(&picked)) return *too_many;
@@ -40,6 +37,7 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
   auto claim = std::get<store::OpenClaim>(std::move(picked));
 
   Deliveries admitted = intake_.Admit(claim);
+  if (on_picked) on_picked(claim);
   const auto read = claim.Read(RowsOf(admitted));
   if (const auto* too_many = std::get_if<store::TooMany>(&read)) return *too_many;
   if (const auto* unreadable = std::get_if<store::Unreadable>(&read)) return *unreadable;
@@ -47,8 +45,6 @@ ClaimEnd Claims::Make(const store::ClaimLimits& limits) {
 
   const std::vector<store::ToSend> rows = RowsOf(admitted);
   ClaimMade made{.walk = claim.WalkAfter(rows)};
-  // Admission may have forgotten agents since.
-  made.new_agents = std::max(context_.admission.agents(), agents) - agents;
   auto result = std::move(claim).Commit(rows);
   made.took = Steady::now() - start;
   return HandOver(std::move(result), std::move(admitted), std::move(made));

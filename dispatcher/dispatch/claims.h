@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "dispatcher/dispatch/claim_ids.h"
 #include "dispatcher/dispatch/held_deliveries.h"
 #include "dispatcher/dispatch/intake.h"
+#include "dispatcher/dispatch/recorder.h"
 #include "dispatcher/dispatch/sender.h"
 #include "dispatcher/metrics/metrics.h"
 #include "dispatcher/postgres/database.h"
@@ -26,6 +28,7 @@ struct ClaimContext {
   std::atomic<SteadyTime>& alive_at;  // when the last heartbeat that is committed began
   Admission& admission;
   HeldDeliveries& held;
+  Recorder& recorder;
   Sender& sender;
   metrics::Metrics& metrics;
 };
@@ -36,7 +39,9 @@ class Claims {
   // All arguments outlive the object.
   Claims(postgres::Session& session, const ClaimContext& context);
 
-  ClaimEnd Make(const store::ClaimLimits& limits);
+  // Calls `on_picked` once the rows are picked and have their slots, before their calls are read.
+  using Picked = std::function<void(const store::OpenClaim&)>;
+  ClaimEnd Make(const store::ClaimLimits& limits, const Picked& on_picked = nullptr);
 
   // Postpones a call that cannot be read even alone, or ends it: ClaimMade or ClaimInDoubt.
   ClaimEnd SetAside(const store::Unreadable& unreadable);

@@ -22,10 +22,11 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
                              .alive_at = alive_at_,
                              .admission = admission_,
                              .held = held_,
+                             .recorder = *recorder_,
                              .sender = *sender_,
                              .metrics = metrics_};
-  claim_loop_ =
-      std::make_unique<ClaimLoop>(options_.database, context, slow_readers_, late_, *recorder_, progress_);
+  claim_loop_ = std::make_unique<ClaimLoop>(options_.database, options_.claim_sessions, context,
+                                            slow_readers_, late_, progress_);
   const auto may_claim = [this] {
     return !claim_loop_->Fault() && !recorder_->Fault() && !sender_->network_fault() &&
            recorder_->HasRoom(admission_.limit());

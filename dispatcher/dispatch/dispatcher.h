@@ -29,6 +29,7 @@ struct DispatcherOptions {
   std::string instance;  // label
   AdmissionLimits limits;
   int network_threads = 1;
+  int claim_sessions = 2;
   http::EngineOptions http;
   egress::Policy egress;
   int retention_days = 30;

@@ -1,7 +1,6 @@
 #include "dispatcher/dispatch/ready_agents.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace postcall::dispatch {
 
@@ -10,26 +9,21 @@ void ReadyAgents::Add(const store::ReadyRow& row) {
   if (!is_new) agent->second = std::min(agent->second, row.at);
 }
 
-std::vector<store::AgentShare> ReadyAgents::Shares(
-    const AgentId& after, int max_rows, int per_agent,
-    std::span<const std::pair<AgentId, int>> exceptions) const {
-  std::unordered_map<AgentId, int> limits;
-  for (const auto& [agent, limit] : exceptions) limits[agent] = limit;
-  std::vector<store::AgentShare> shares;
-  const auto add = [&](const auto& entry) {
-    const auto limit = limits.find(entry.first);
-    const int rows = limit == limits.end() ? per_agent : limit->second;
-    if (rows > 0) shares.push_back({entry.first, entry.second, rows, limit == limits.end()});
-    return static_cast<int>(shares.size()) < max_rows;
-  };
-  const auto start = agents_.upper_bound(after);
-  for (auto agent = start; agent != agents_.end(); ++agent) {
-    if (!add(*agent)) return shares;
+ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows, int per_agent,
+                                            const std::function<int(const AgentId&)>& rows_of) const {
+  Asked asked;
+  auto agent = agents_.upper_bound(after);
+  for (std::size_t looks = 0; looks < agents_.size(); ++looks, ++agent) {
+    if (looks == kMostLooks || static_cast<int>(asked.agents.size()) == max_rows) {
+      asked.left_out = true;
+      return asked;
+    }
+    if (agent == agents_.end()) agent = agents_.begin();
+    asked.last = agent->first;
+    const int rows = rows_of(agent->first);
+    if (rows > 0) asked.agents.push_back({agent->first, agent->second, rows, rows == per_agent});
   }
-  for (auto agent = agents_.begin(); agent != start; ++agent) {
-    if (!add(*agent)) return shares;
-  }
-  return shares;
+  return asked;
 }
 
 void ReadyAgents::Note(std::span<const store::AgentProgress> progress) {

@@ -1,10 +1,10 @@
 // The agents that have rows which are ready, and for each the position from which on they may be. Bounded by
-// the number of agents, not of rows. It uses no clock and no database. One thread, the claim thread.
+// the number of agents, not of rows. It uses no clock and no database. One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "dispatcher/store/claim.h"
@@ -15,15 +15,23 @@ namespace postcall::dispatch {
 
 class ReadyAgents {
  public:
-  // A ready row was seen.
+  // The most agents that one claim looks at. Those that have no slots are among them.
+  static constexpr int kMostLooks = 4000;
+
+  // A ready row was seen, or stayed in the outbox.
   void Add(const store::ReadyRow& row);
 
-  // What a claim of at most `max_rows` rows asks for: beginning with the agent after `after`, at most
-  // `per_agent` rows of each, or its number in `exceptions`; 0 steps over the agent.
-  std::vector<store::AgentShare> Shares(const AgentId& after, int max_rows, int per_agent,
-                                        std::span<const std::pair<AgentId, int>> exceptions) const;
+  // What a claim of at most `max_rows` rows asks for, beginning with the agent after `after`. `rows_of` says
+  // how many rows of an agent; 0 steps over the agent, otherwise fewer than `per_agent` is no full share.
+  struct Asked {
+    std::vector<store::AgentShare> agents;
+    AgentId last;           // that was looked at
+    bool left_out = false;  // there are agents that it had no time or no rows for
+  };
+  Asked SharesAfter(const AgentId& after, int max_rows, int per_agent,
+                    const std::function<int(const AgentId&)>& rows_of) const;
 
-  // A claim is committed.
+  // A claim has picked its rows.
   void Note(std::span<const store::AgentProgress> progress);
   // A claim found no row of these.
   void Remove(std::span<const store::AgentShare> shares);

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "common/log.h"
+#include "dispatcher/dispatch/allotment.h"
 
 namespace postcall::dispatch {
 namespace {
@@ -76,11 +77,10 @@ bool SlowLane::ClaimOne() {
     session_.Disconnect();  // the others may need its connection on the server
     return false;
   }
-  const Admission::Room room = context_.admission.RoomFor(/*per_agent=*/1, now);
+  const Admission::Room room = context_.admission.RoomNow(now);
   if (room.slots == 0) return false;
-  for (const auto& [agent, allowed] : room.exceptions) {
-    if (allowed == 0) std::erase(readers, agent);
-  }
+  std::erase_if(readers,
+                [&](const AgentId& agent) { return Allotment(context_.admission, now).For(agent, 1) == 0; });
   if (readers.empty()) return false;
 
   store::ClaimLimits limits;

@@ -49,23 +49,26 @@ std::variant<OpenClaim::Calls, TooMany, Unreadable> OpenClaim::Read(std::span<co
   return calls;
 }
 
-// A row that stays in the outbox is the next one of its agent.
+std::vector<AgentProgress> OpenClaim::Progress() const {
+  std::vector<AgentProgress> progress;
+  progress.reserve(shares_.size());
+  for (const Looked& looked : shares_) {
+    progress.push_back({looked.agent_id, std::nullopt});
+    if (looked.may_have_more)
+      progress.back().next = looked.rows.empty() ? looked.from : After(looked.rows.back());
+  }
+  return progress;
+}
+
 Walk OpenClaim::WalkAfter(std::span<const ToSend> rows) const {
   std::unordered_set<DeliveryId> claimed;
   for (const ToSend& each : rows) claimed.insert(each.row->id);
   for (const FinishedRow& finished : finished_) claimed.insert(finished.row.id);
   Walk walk = walk_;
-  walk.progress.reserve(shares_.size());
   for (const Looked& looked : shares_) {
-    AgentProgress progress{looked.agent_id, std::nullopt};
     const auto left =
         std::ranges::find_if(looked.rows, [&](const RowPosition& at) { return !claimed.contains(at.id); });
-    if (left != looked.rows.end()) {
-      progress.next = *left;
-    } else if (looked.may_have_more) {
-      progress.next = looked.rows.empty() ? looked.from : After(looked.rows.back());
-    }
-    walk.progress.push_back(std::move(progress));
+    if (left != looked.rows.end()) walk.left.push_back({looked.agent_id, *left});
   }
   return walk;
 }

@@ -118,21 +118,21 @@ struct Unreadable {
   std::string error;
 };
 
-// Where the next claim continues with an agent that this claim looked at.
+// Where the next pick continues with an agent that this claim looked at.
 struct AgentProgress {
   AgentId agent_id;
   std::optional<RowPosition> next;  // none: no row is ready that this claim could lock
 };
 
-// Which rows a claim has seen, so that the next claim continues after them.
+// Which rows a claim has seen.
 struct Walk {
   int rows = 0;  // that were picked and locked
   // The next claim starts after this agent. It is the agent of the last row that was admitted or finished, so
   // that the agents whose rows stayed in the outbox come first then. When all rows stayed, it is that of the
   // last row.
   AgentId last_agent;
-  bool more = false;  // a limit of the claim cut it short: there may be more rows that are due
-  std::vector<AgentProgress> progress;
+  bool more = false;           // a limit of the claim cut it short: there may be more rows that are due
+  std::vector<ReadyRow> left;  // the first row of each agent that was picked and stays in the outbox
   // Agents with a row that was postponed because it could not be read. A claim of all agents leaves it in the
   // outbox.
   std::vector<AgentId> unread;
@@ -183,7 +183,14 @@ class OpenClaim {
   using Calls = std::span<const std::optional<Call>>;
   std::variant<Calls, TooMany, Unreadable> Read(std::span<const ToSend> admitted);
 
-  // After Read: where the next claim continues when this one commits the finished rows and these.
+  // Where the next pick continues, also while this claim is open. Without the rows that it leaves, which are
+  // known at its end.
+  std::vector<AgentProgress> Progress() const;
+  int picked() const { return walk_.rows; }
+  // Whether a limit of the claim cut the pick short: there may be more rows that are due.
+  bool has_more() const { return walk_.more; }
+
+  // After Read: what the claim has seen when it commits the finished rows and these.
   Walk WalkAfter(std::span<const ToSend> rows) const;
 
   // Writes the finished rows and these to the log, and commits. Registers the dispatcher again when others

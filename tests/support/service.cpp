@@ -16,6 +16,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -70,6 +71,10 @@ Service::Service(ServiceOptions options) {
     if (!options.environment.contains(text.substr(0, text.find('=')))) settings.push_back(text);
   }
   for (const auto& [name, value] : options.environment) settings.push_back(name + "=" + value);
+  // How the tests of the promise are run with another number of claim sessions than the default.
+  if (const char* sessions = std::getenv("TEST_CLAIM_SESSIONS");
+      sessions != nullptr && options.command == "run")
+    settings.push_back("POSTCALL_CLAIM_SESSIONS=" + std::string(sessions));
   std::vector<char*> envp;
   for (std::string& setting : settings) envp.push_back(setting.data());
   envp.push_back(nullptr);

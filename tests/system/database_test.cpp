@@ -216,6 +216,30 @@ TEST_F(Database, TakesNoOutcomesAndNoMoreCallsAreSent) {
   ExpectAllDelivered({&service});
 }
 
+// While one claim waits, a session of its own makes the next one.
+TEST_F(Database, HoldsUpOneClaimAndAnotherGoesOn) {
+  const Service service(Run({"--max-in-flight-per-endpoint", "1000"}));
+  platform_.CompleteCalls("agent-1", "first-", 1);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(1)) << "from now on it sees what becomes ready";
+  platform_.Query(
+      "INSERT INTO agents (id, settings) SELECT 'many-' || lpad(i::text, 3, '0'), settings"
+      " FROM agents, generate_series(1, 600) i WHERE id = 'agent-1'");
+  platform_.Query(
+      "CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN PERFORM pg_sleep(3); RETURN NEW; END $$");
+  platform_.Query(
+      "CREATE TRIGGER hold_up BEFORE INSERT ON webhook_deliveries FOR EACH ROW"
+      " WHEN (NEW.agent_id = 'many-001') EXECUTE FUNCTION hold_up()");
+  platform_.Query(
+      "INSERT INTO calls (id, agent_id, status)"
+      " SELECT 'of-' || id, id, 'completed' FROM agents WHERE id ~ '^many-' ORDER BY id");
+  // A claim has at most 500 rows.
+  EXPECT_TRUE(endpoint_.ledger().WaitForRequests(101, 2s)) << "the first claim takes 3 s";
+  EXPECT_LT(endpoint_.ledger().RequestCount(), 500U);
+  ExpectTheOracleIsContent({}, {&service});
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 601U);
+}
+
 TEST_F(Database, HasALongTransactionOpen) {
   pqxx::connection reporter(database_url_);
   pqxx::transaction<pqxx::repeatable_read> report(reporter);

@@ -70,6 +70,7 @@ TEST_F(Options, AreLoggedInOneLineAtTheStartWithTheirEffectiveValues) {
   EXPECT_EQ(line["slow_share"], 0.25);
   EXPECT_EQ(line["max_body_memory"], 512 << 20);
   EXPECT_EQ(line["network_threads"], 2);
+  EXPECT_EQ(line["claim_sessions"], 2);
   EXPECT_EQ(line["egress_allow"], "127.0.0.0/8,10.0.0.0/8");
   EXPECT_EQ(line["egress_deny"], "10.1.0.0/16");
   EXPECT_EQ(line["ca_file"], "/etc/ssl/certs/ca-certificates.crt");

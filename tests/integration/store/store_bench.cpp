@@ -173,10 +173,10 @@ void Run(int rows, int batch, bool long_transaction, bool wrong_moment) {
     claimed.rows.resize(calls.size());
     to_send.resize(calls.size());
     // The agents that were looked at come last in the next claim.
-    const Walk walk = open.WalkAfter(to_send);
+    const std::vector<AgentProgress> progress = open.Progress();
     limits.agents.erase(limits.agents.begin(),
-                        limits.agents.begin() + static_cast<std::ptrdiff_t>(walk.progress.size()));
-    for (const AgentProgress& each : walk.progress) {
+                        limits.agents.begin() + static_cast<std::ptrdiff_t>(progress.size()));
+    for (const AgentProgress& each : progress) {
       if (each.next) limits.agents.push_back({each.agent_id, *each.next, 50});
     }
     claimed.by = std::get<Claimed>(std::move(open).Commit(to_send));

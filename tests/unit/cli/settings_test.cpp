@@ -32,6 +32,7 @@ const std::vector<Case> kCases = {
      {"1", "512", "2TiB", "512MB"},
      "a size from 1 MiB to 1 TiB"},
     {"network-threads", {"1", "64"}, {"0", "65"}, "a whole number from 1 to 64"},
+    {"claim-sessions", {"1", "16"}, {"0", "17"}, "a whole number from 1 to 16"},
     {"timeout-ms", {"1", "10000"}, {"0", "10001", "10s"}, "a whole number from 1 to 10000"},
     {"egress-allow",
      {"10.0.0.0/8", "::1/128"},
@@ -93,6 +94,7 @@ TEST(Settings, HaveTheDefaultsOfTheContract) {
   EXPECT_EQ(options.slow_share, 0.25);
   EXPECT_EQ(options.max_body_memory, 536'870'912);
   EXPECT_EQ(options.network_threads, 1);
+  EXPECT_EQ(options.claim_sessions, 2);
   EXPECT_EQ(options.timeout.count(), 10'000);
   EXPECT_TRUE(options.egress_allow.empty());
   EXPECT_TRUE(options.egress_deny.empty());
@@ -119,6 +121,7 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
       {"slow-share", "0.5"},
       {"max-body-memory", "2MiB"},
       {"network-threads", "4"},
+      {"claim-sessions", "3"},
       {"timeout-ms", "500"},
       {"egress-allow", "10.0.0.0/8"},
       {"egress-deny", "10.1.0.0/16"},
@@ -150,6 +153,7 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
     EXPECT_EQ(options.slow_share, 0.5);
     EXPECT_EQ(options.max_body_memory, 2 << 20);
     EXPECT_EQ(options.network_threads, 4);
+    EXPECT_EQ(options.claim_sessions, 3);
     EXPECT_EQ(options.timeout.count(), 500);
     ASSERT_EQ(options.egress_allow.size(), 1u);
     EXPECT_EQ(options.egress_allow.front().ToString(), "10.0.0.0/8");

@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "dispatcher/dispatch/allotment.h"
+
 namespace postcall::dispatch {
 namespace {
 
@@ -37,11 +39,9 @@ class Tested : public Admission {
   std::vector<Slot> held_;
 };
 
-int AllowedFor(const Admission::Room& room, int agent, int otherwise) {
-  for (const auto& [id, allowed] : room.exceptions) {
-    if (id == AgentOf(agent)) return allowed;
-  }
-  return otherwise;
+// The rows that a claim may pick of this agent.
+int AllowedFor(Admission& admission, int agent, int wanted, SteadyTime now = kStart) {
+  return Allotment(admission, now).For(AgentOf(agent), wanted);
 }
 
 TEST(Admission, NeverAdmitsMoreThanTheInstanceMayHold) {
@@ -49,19 +49,19 @@ TEST(Admission, NeverAdmitsMoreThanTheInstanceMayHold) {
   auto first = admission.Take(1, "a");
   ASSERT_TRUE(first);
   ASSERT_TRUE(admission.Hold(2, "b"));
-  EXPECT_EQ(admission.RoomFor(10, kStart).slots, 0);
+  EXPECT_EQ(admission.RoomNow(kStart).slots, 0);
   EXPECT_FALSE(admission.Hold(3, "c"));
   std::move(*first).Over(kStart);
-  EXPECT_EQ(admission.RoomFor(10, kStart).slots, 1);
+  EXPECT_EQ(admission.RoomNow(kStart).slots, 1);
   EXPECT_TRUE(admission.Hold(3, "c"));
 }
 
 TEST(Admission, NeverAdmitsMoreThanAnAgentMayHold) {
   Tested admission({.in_flight = 10, .per_agent = 2});
   ASSERT_TRUE(admission.Hold(1, "a"));
-  EXPECT_EQ(AllowedFor(admission.RoomFor(2, kStart), 1, 2), 1);
+  EXPECT_EQ(AllowedFor(admission, 1, 2), 1);
   ASSERT_TRUE(admission.Hold(1, "b"));
-  EXPECT_EQ(AllowedFor(admission.RoomFor(2, kStart), 1, 2), 0);
+  EXPECT_EQ(AllowedFor(admission, 1, 2), 0);
   EXPECT_FALSE(admission.Hold(1, "c"));
   EXPECT_TRUE(admission.Hold(2, "c"));
 }
@@ -71,7 +71,8 @@ TEST(Admission, KnowsWhoWaitsForAFullEndpointForAsLongAsItIsFull) {
   ASSERT_TRUE(admission.Hold(1, "shared"));
   EXPECT_FALSE(admission.Hold(2, "shared"));
   for (SteadyTime now = kStart; now < kStart + std::chrono::minutes(10); now += seconds(1)) {
-    ASSERT_EQ(AllowedFor(admission.RoomFor(10, now), 2, 10), 0);
+    ASSERT_EQ(AllowedFor(admission, 2, 10, now), 0);
+    admission.RoomNow(now);
   }
   EXPECT_EQ(admission.agents(), 2u);
 }
@@ -80,7 +81,7 @@ TEST(Admission, NeverAdmitsMoreThanAnEndpointMayHoldAndTellsTheNextClaim) {
   Tested admission({.in_flight = 10, .per_endpoint = 1});
   ASSERT_TRUE(admission.Hold(1, "shared"));
   EXPECT_FALSE(admission.Hold(2, "shared"));
-  EXPECT_EQ(AllowedFor(admission.RoomFor(10, kStart), 2, 10), 0)
+  EXPECT_EQ(AllowedFor(admission, 2, 10), 0)
       << "the claim would pick rows of agent 2 and find no slot for them";
   EXPECT_TRUE(admission.Hold(2, "own"));
 }
@@ -89,11 +90,11 @@ TEST(Admission, LimitsTheBodiesHeldAtOnceButSendsOneThatIsLargerThanTheLimit) {
   Tested admission({.in_flight = 10, .body_bytes = 100});
   auto large = admission.Take(1, "a", kStart, 1000);
   ASSERT_TRUE(large);
-  EXPECT_EQ(admission.RoomFor(10, kStart).slots, 0);
+  EXPECT_EQ(admission.RoomNow(kStart).slots, 0);
   EXPECT_FALSE(admission.Hold(2, "b", kStart, 1));
   std::move(*large).Over(kStart);
   ASSERT_TRUE(admission.Hold(2, "b", kStart, 60));
-  EXPECT_EQ(admission.RoomFor(10, kStart).body_bytes, 40);
+  EXPECT_EQ(admission.RoomNow(kStart).body_bytes, 40);
   EXPECT_FALSE(admission.Hold(3, "c", kStart, 60));
   EXPECT_TRUE(admission.Hold(3, "c", kStart, 40));
 }
@@ -102,9 +103,9 @@ TEST(Admission, SlowAgentsShareAPartOfTheSlots) {
   Tested admission({.in_flight = 8, .slow_share = 0.25});
   for (int agent = 1; agent <= 4; ++agent) ASSERT_TRUE(admission.Hold(agent, std::to_string(agent)));
   const SteadyTime later = kStart + Admission::kSlowAfter;
-  const Admission::Room room = admission.RoomFor(10, later);
+  admission.RoomNow(later);
   EXPECT_EQ(admission.slow_in_flight(), 4) << "what hangs is slow before it is over";
-  EXPECT_EQ(AllowedFor(room, 1, 10), 0);
+  EXPECT_EQ(AllowedFor(admission, 1, 10, later), 0);
   EXPECT_FALSE(admission.Hold(1, "1", later));
   EXPECT_TRUE(admission.Hold(5, "5", later)) << "the others have the rest";
 }
@@ -129,7 +130,7 @@ TEST(Admission, OneSlowDeliveryAmongFastOnesKeepsAnAgentSlow) {
   auto hangs = admission.Take(1, "a");
   ASSERT_TRUE(hangs);
   const SteadyTime later = kStart + seconds(2);
-  admission.RoomFor(10, later);
+  admission.RoomNow(later);
   for (int i = 0; i < 2 * Admission::kFastToRecover; ++i) {
     auto fast = admission.Take(1, "a", later);
     ASSERT_TRUE(fast);
@@ -142,7 +143,7 @@ TEST(Admission, SlownessIsForgottenWhenNothingIsSeenOfTheAgent) {
   Tested admission({.in_flight = 8});
   std::move(*admission.Take(1, "a")).Over(kStart + seconds(10));
   const SteadyTime later = kStart + seconds(11) + Admission::kSlowMemory;
-  admission.RoomFor(10, later);
+  admission.RoomNow(later);
   ASSERT_TRUE(admission.Hold(1, "a", later));
   EXPECT_EQ(admission.slow_in_flight(), 0);
 }
@@ -175,11 +176,11 @@ TEST(Admission, AnAgentIsRememberedForAsLongAsItHoldsASlot) {
   std::move(*admission.Take(1, "a")).Over(kStart + seconds(10));
   auto waits = admission.Take(1, "a", kStart + seconds(10));
   const SteadyTime later = kStart + seconds(10) + 5 * Admission::kSlowMemory;
-  admission.RoomFor(10, later);
+  admission.RoomNow(later);
   waits.reset();  // never sent
-  admission.RoomFor(10, later + Admission::kSlowMemory - seconds(1));
+  admission.RoomNow(later + Admission::kSlowMemory - seconds(1));
   EXPECT_EQ(admission.agents(), 1u) << "it was seen a minute ago, when it held the slot";
-  admission.RoomFor(10, later + Admission::kSlowMemory);
+  admission.RoomNow(later + Admission::kSlowMemory);
   EXPECT_EQ(admission.agents(), 0u);
 }
 
@@ -189,7 +190,7 @@ TEST(Admission, WakesOnceWhenSoManySlotsBecameFree) {
   admission.SetWaker([&] { ++woken; });
   std::vector<Slot> slots;
   for (int agent = 1; agent <= 6; ++agent) slots.push_back(*admission.Take(agent, "a"));
-  admission.WakeAt(admission.RoomFor(10, kStart).freed + 2);
+  admission.WakeAt(admission.RoomNow(kStart).freed + 2);
   slots.pop_back();
   EXPECT_EQ(woken, 0);
   std::move(slots.back()).Over(kStart);
@@ -205,7 +206,7 @@ TEST(Admission, WakesAtOnceWhenTheSlotsBecameFreeMeanwhile) {
   admission.SetWaker([&] { ++woken; });
   auto first = admission.Take(1, "a");
   auto second = admission.Take(2, "b");
-  const std::int64_t freed = admission.RoomFor(10, kStart).freed;
+  const std::int64_t freed = admission.RoomNow(kStart).freed;
   first.reset();  // while the claim runs
   admission.WakeAt(freed + 1);
   EXPECT_EQ(woken, 1);
@@ -220,7 +221,7 @@ TEST(Admission, DoesNotWakeForASlotThatTheClaimItselfGaveUp) {
   int woken = 0;
   admission.SetWaker([&] { ++woken; });
   ASSERT_TRUE(admission.Hold(1, "a", kStart, 10));
-  admission.WakeAt(admission.RoomFor(10, kStart).freed + 1);
+  admission.WakeAt(admission.RoomNow(kStart).freed + 1);
   EXPECT_FALSE(admission.Take(2, "b", kStart, 10)) << "no room for its body";
   EXPECT_EQ(woken, 0);
 }
@@ -228,9 +229,9 @@ TEST(Admission, DoesNotWakeForASlotThatTheClaimItselfGaveUp) {
 TEST(Admission, PausesEverythingWhenThisMachineRanOut) {
   Tested admission({.in_flight = 8});
   admission.PauseAll(kStart + seconds(1));
-  EXPECT_EQ(admission.RoomFor(10, kStart).slots, 0);
+  EXPECT_EQ(admission.RoomNow(kStart).slots, 0);
   EXPECT_FALSE(admission.Hold(1, "a"));
-  EXPECT_EQ(admission.RoomFor(10, kStart + seconds(1)).slots, 8);
+  EXPECT_EQ(admission.RoomNow(kStart + seconds(1)).slots, 8);
   EXPECT_TRUE(admission.Hold(1, "a", kStart + seconds(1)));
 }
 
@@ -238,7 +239,7 @@ TEST(Admission, PausesOneEndpointAlone) {
   Tested admission({.in_flight = 8});
   { const auto never_sent = admission.Take(1, "a"); }
   admission.PauseEndpoint("a", kStart + seconds(1));
-  EXPECT_EQ(AllowedFor(admission.RoomFor(10, kStart), 1, 10), 0);
+  EXPECT_EQ(AllowedFor(admission, 1, 10), 0);
   EXPECT_FALSE(admission.Hold(1, "a"));
   EXPECT_TRUE(admission.Hold(1, "b"));
   EXPECT_TRUE(admission.Hold(2, "a", kStart + seconds(1)));

@@ -30,6 +30,10 @@ TEST_F(Walking, BeginsAtOnceAndGoesOnToTheEnd) {
   EXPECT_TRUE(walk_.IsDue(now_)) << "nothing is known before the first walk";
   EXPECT_EQ(walk_.after(), AgentId("m"));
   Step("z", true);
+  EXPECT_FALSE(walk_.IsDue(now_ + 5s)) << "it rests for longer than it took";
+  now_ += 10s;
+  ASSERT_TRUE(walk_.IsDue(now_));
+  Step("z", true);
   EXPECT_FALSE(walk_.IsDue(now_));
   EXPECT_FALSE(walk_.IsDue(now_ + AgentWalk::kEvery - 1ms));
   EXPECT_TRUE(walk_.IsDue(now_ + AgentWalk::kEvery));

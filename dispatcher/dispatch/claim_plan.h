@@ -1,0 +1,80 @@
+// What the next claim asks for. All claim sessions of a dispatcher share it, except the slow lane. They pick
+// one after the other, so that each finds the rows that those before it have left; everything else of a
+// claim, from reading its calls to its commit, runs side by side. Any thread.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <variant>
+
+#include "common/clock.h"
+#include "common/mutex.h"
+#include "dispatcher/dispatch/admission.h"
+#include "dispatcher/dispatch/claim_end.h"
+#include "dispatcher/dispatch/claim_pace.h"
+#include "dispatcher/dispatch/ready_agents.h"
+#include "dispatcher/dispatch/slow_readers.h"
+#include "dispatcher/store/ready_rows.h"
+
+namespace postcall::dispatch {
+
+class ClaimPlan {
+ public:
+  // Both outlive the plan.
+  ClaimPlan(Admission& admission, SlowReaders& slow_readers)
+      : admission_(admission), slow_readers_(slow_readers) {}
+
+  // Who holds it may look at the plan and pick. A session whose database does not answer keeps its turn for
+  // seconds, so nobody waits for longer than this.
+  using Turn = std::unique_lock<std::timed_mutex>;
+  static constexpr std::chrono::milliseconds kWaitForTurn{500};
+  // No value after kWaitForTurn.
+  std::optional<Turn> WaitForTurn();
+
+  // Ready rows were seen.
+  void Add(std::span<const store::ReadyRow> rows);
+
+  struct Ask {
+    store::ClaimLimits limits;
+    ClaimPace::Asked asked;
+    std::int64_t freed = 0;  // Admission::Room's, as it was then
+    bool is_large = false;   // it has picked many rows
+  };
+  // The next claim, or why none is made. The caller has the turn, until it has called NotePicked or Note.
+  std::variant<Ask, ClaimPace::Ended> Next(bool network_is_down, SteadyTime now);
+
+  // The claim has picked so many rows, and they have their slots. Asks admission to call its waker when
+  // enough slots are free again for those who wait.
+  void NotePicked(Ask& ask, int rows, std::span<const store::AgentProgress> progress);
+  // Whether a claim of many rows is under way: only then is it worth a further session to claim beside it.
+  bool has_large_claim() const;
+  static constexpr int kManyRows = 50;
+
+  // How the claim ended; call one of them.
+  ClaimPace::Ended Note(const Ask& ask, const ClaimMade& made, SteadyTime now);
+  ClaimPace::Ended Note(const Ask& ask, const store::Nothing& nothing);
+  ClaimPace::Ended Note(const Ask& ask, const store::TooMany& too_many);
+  ClaimPace::NotRead Note(const Ask& ask, const store::Unreadable& unreadable);
+  // It was rolled back, or may have been: its rows are looked for again.
+  void PutBack(const Ask& ask);
+
+  Steady::duration PauseAfter(ClaimPace::Ended ended, SteadyTime now) const;
+  bool reads_all() const;
+
+ private:
+  void Close(const Ask& ask) REQUIRES(mutex_);
+  void Return(const Ask& ask) REQUIRES(mutex_);
+
+  Admission& admission_;
+  SlowReaders& slow_readers_;
+  std::timed_mutex turn_;
+
+  mutable Mutex mutex_;
+  ClaimPace pace_ GUARDED_BY(mutex_);
+  ReadyAgents ready_ GUARDED_BY(mutex_);
+  int large_claims_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace postcall::dispatch
