@@ -14,6 +14,7 @@ Allotment::Allotment(Admission& admission, SteadyTime now) : admission_(admissio
 int Allotment::For(const AgentId& id, int wanted) {
   const MutexLock lock(admission_.mutex_);
   const auto found = admission_.agents_.find(id);
+  wanted = std::min(wanted, admission_.limits_.per_agent);
   if (found == admission_.agents_.end()) {
     rows_of_strangers_ += wanted;
     all_.rows += wanted;

@@ -10,9 +10,20 @@
 namespace postcall::dispatch {
 
 std::optional<ClaimPlan::Turn> ClaimPlan::WaitForTurn() {
-  Turn turn(turn_, kWaitForTurn);
-  if (!turn.owns_lock()) return std::nullopt;
-  return turn;
+  const SteadyTime deadline = Steady::now() + kWaitForTurn;
+  MutexLock lock(mutex_);
+  while (has_turn_) {
+    if (Steady::now() >= deadline) return std::nullopt;
+    turn_ended_.WaitUntil(lock, deadline);
+  }
+  has_turn_ = true;
+  return Turn(*this);
+}
+
+void ClaimPlan::EndTurn() {
+  const MutexLock lock(mutex_);
+  has_turn_ = false;
+  turn_ended_.NotifyOne();
 }
 
 void ClaimPlan::Add(std::span<const store::ReadyRow> rows) {
@@ -35,13 +46,8 @@ std::variant<ClaimPlan::Ask, ClaimPace::Ended> ClaimPlan::Next(bool network_is_d
       ready_.SharesAfter(pace_.last_agent(), limits->max_rows, per_agent, [&](const AgentId& agent) {
         return slow_readers.contains(agent) ? 0 : allotment.For(agent, per_agent);
       });
-  if (asked.agents.empty()) {
-    if (asked.left_out) {
-      pace_.SkipTo(asked.last);
-      return ClaimPace::Ended::kCutShort;
-    }
-    if (!allotment.some_wait()) return ClaimPace::Ended::kEmpty;
-  }
+  if (asked.agents.empty() && asked.left_out) pace_.SkipTo(asked.last);
+  if (asked.agents.empty() && !allotment.some_wait()) return ClaimPace::Ended::kEmpty;
   if (asked.agents.empty() || !pace_.IsTime(allotment.IsWorthwhile(), now)) {
     admission_.WakeAt(room.freed + std::max(1, Allotment::Enough(room.in_flight) - allotment.rows()));
     return ClaimPace::Ended::kFull;

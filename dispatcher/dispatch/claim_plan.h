@@ -4,9 +4,9 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 #include <variant>
 
 #include "common/clock.h"
@@ -26,9 +26,25 @@ class ClaimPlan {
   ClaimPlan(Admission& admission, SlowReaders& slow_readers)
       : admission_(admission), slow_readers_(slow_readers) {}
 
-  // Who holds it may look at the plan and pick. A session whose database does not answer keeps its turn for
-  // seconds, so nobody waits for longer than this.
-  using Turn = std::unique_lock<std::timed_mutex>;
+  // Who holds it may look at the plan and pick. Its destructor ends the turn.
+  class Turn {
+   public:
+    Turn(Turn&& other) noexcept : plan_(std::exchange(other.plan_, nullptr)) {}
+    Turn& operator=(Turn&& other) noexcept {
+      std::swap(plan_, other.plan_);
+      return *this;
+    }
+    ~Turn() {
+      if (plan_ != nullptr) plan_->EndTurn();
+    }
+
+   private:
+    friend class ClaimPlan;
+    explicit Turn(ClaimPlan& plan) : plan_(&plan) {}
+    ClaimPlan* plan_;
+  };
+  // A session whose database does not answer keeps its turn for seconds, so nobody waits for longer than
+  // this.
   static constexpr std::chrono::milliseconds kWaitForTurn{500};
   // No value after kWaitForTurn.
   std::optional<Turn> WaitForTurn();
@@ -64,14 +80,16 @@ class ClaimPlan {
   bool reads_all() const;
 
  private:
+  void EndTurn();
   void Close(const Ask& ask) REQUIRES(mutex_);
   void Return(const Ask& ask) REQUIRES(mutex_);
 
   Admission& admission_;
   SlowReaders& slow_readers_;
-  std::timed_mutex turn_;
 
   mutable Mutex mutex_;
+  CondVar turn_ended_;
+  bool has_turn_ GUARDED_BY(mutex_) = false;  // some session
   ClaimPace pace_ GUARDED_BY(mutex_);
   ReadyAgents ready_ GUARDED_BY(mutex_);
   int large_claims_ GUARDED_BY(mutex_) = 0;

@@ -29,9 +29,14 @@ ClaimPace::Ended ClaimSession::ClaimOnce(std::span<const store::ReadyRow> seen, 
     plan_.PutBack(ask);
     throw;
   }
+  if (auto* doubt = std::get_if<ClaimInDoubt>(&end)) {
+    settle(std::move(*doubt));  // this may take long, so others have the turn meanwhile
+    plan_.PutBack(ask);
+    return ClaimPace::Ended::kTook;
+  }
   // Without the turn, another session that picks just now might forget the rows that this claim leaves.
   if (!turn) turn = plan_.WaitForTurn();
-  return Note(ask, std::move(end), settle);
+  return Note(ask, end);
 }
 
 ClaimEnd ClaimSession::Make(ClaimPlan::Ask& ask, std::optional<ClaimPlan::Turn>& turn) {
@@ -42,13 +47,8 @@ ClaimEnd ClaimSession::Make(ClaimPlan::Ask& ask, std::optional<ClaimPlan::Turn>&
   });
 }
 
-ClaimPace::Ended ClaimSession::Note(const ClaimPlan::Ask& ask, ClaimEnd end, const Settle& settle) {
+ClaimPace::Ended ClaimSession::Note(const ClaimPlan::Ask& ask, const ClaimEnd& end) {
   const SteadyTime now = Steady::now();
-  if (auto* doubt = std::get_if<ClaimInDoubt>(&end)) {
-    settle(std::move(*doubt));
-    plan_.PutBack(ask);
-    return ClaimPace::Ended::kTook;
-  }
   if (const auto* nothing = std::get_if<store::Nothing>(&end)) return plan_.Note(ask, *nothing);
   if (const auto* too_many = std::get_if<store::TooMany>(&end)) return plan_.Note(ask, *too_many);
   if (const auto* unreadable = std::get_if<store::Unreadable>(&end)) {

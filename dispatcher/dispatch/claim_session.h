@@ -31,7 +31,7 @@ class ClaimSession {
 
  private:
   ClaimEnd Make(ClaimPlan::Ask& ask, std::optional<ClaimPlan::Turn>& turn);
-  ClaimPace::Ended Note(const ClaimPlan::Ask& ask, ClaimEnd end, const Settle& settle);
+  ClaimPace::Ended Note(const ClaimPlan::Ask& ask, const ClaimEnd& end);
 
   const ClaimContext context_;
   ClaimPlan& plan_;

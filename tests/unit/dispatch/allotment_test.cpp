@@ -55,9 +55,10 @@ TEST_F(AllotmentOf, SlowAgentsComesOutOfTheirCommonShare) {
   EXPECT_EQ(allotment.For(AgentId("fast"), 8), 8);
 }
 
-TEST_F(AllotmentOf, AStrangerIsAllThatItWants) {
+TEST_F(AllotmentOf, AStrangerIsWhatAnAgentMayHave) {
   Allotment allotment(admission_, kStart);
   EXPECT_EQ(allotment.For(AgentId("new"), 7), 7);
+  EXPECT_EQ(allotment.For(AgentId("another"), 400), 50) << "the limit of an agent";
   EXPECT_TRUE(allotment.IsWorthwhile());
   EXPECT_FALSE(allotment.some_wait());
 }

@@ -161,6 +161,19 @@ TEST_F(Planning, AClaimOfManyRowsIsWorthFurtherSessionsUntilItsEnd) {
   }
 }
 
+// So many agents that one look at all of them would take too long.
+TEST_F(Planning, AgentsBehindManyThatWaitHaveTheirTurnSoon) {
+  Hold("holder", "full", 10);
+  for (int agent = 0; agent <= ReadyAgents::kMostLooks; ++agent) {
+    const AgentId id("a" + std::to_string(agent));
+    admission_.TryAdmit(id, "full", kStart);
+    Add(id.get());
+  }
+  Add("z");
+  EXPECT_EQ(Ends(), Ended::kFull) << "no session spins";
+  EXPECT_EQ(AgentsOf(Asks()), "z1 ");
+}
+
 TEST_F(Planning, SlowReadersAreLeftToTheSlowLane) {
   Add("slow");
   Add("a");
