@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "common/log.h"
 
@@ -34,7 +35,8 @@ void ClaimHelper::Start() {
 
 void ClaimHelper::Drain(SteadyTime deadline) {
   session_.LimitBy(deadline);
-  worker_.RequestStop();
+  draining_ = true;
+  worker_.Wake();
 }
 
 void ClaimHelper::Stop() {
@@ -47,8 +49,8 @@ void ClaimHelper::Run() {
   while (worker_.PauseFor(pause)) {
     try {
       pause = RunOnce();
-      said_.clear();
     } catch (const std::exception& error) {
+      retry_at_ = Steady::now() + ClaimPace::kPauseAfterError;
       pause = ClaimPace::kPauseAfterError;
       context_.metrics.database_errors(metrics::Operation::kClaim).Increment();
       // When the database is away, the claim loop logs it.
@@ -59,21 +61,30 @@ void ClaimHelper::Run() {
 }
 
 Steady::duration ClaimHelper::RunOnce() {
-  if (!may_claim_()) {
+  const SteadyTime now = Steady::now();
+  if (now < retry_at_) return retry_at_ - now;  // it was woken before
+  if (draining_ || !may_claim_()) {
     session_.Disconnect();  // the others may need its connection on the server
     return kPauseWithoutWork;
   }
   if (!plan_.has_large_claim()) {
-    if (Steady::now() - claimed_at_ >= kStayConnected) session_.Disconnect();
+    if (now - claimed_at_ >= kStayConnected) session_.Disconnect();
     return kPauseWithoutWork;
   }
+  // Connecting may take seconds, and must not be a part of its turn.
+  if (session_.MayBeLost()) session_.KeepConnected();
+  std::vector<store::ReadyRow> none;
   const ClaimPace::Ended ended =
-      claiming_.ClaimOnce({}, [this](ClaimInDoubt doubt) { Settle(std::move(doubt)); });
-  claimed_at_ = Steady::now();
+      claiming_.ClaimOnce(none, [this](ClaimInDoubt doubt) { Settle(std::move(doubt)); });
+  if (ended == ClaimPace::Ended::kCutShort || ended == ClaimPace::Ended::kTook) {
+    claimed_at_ = Steady::now();
+    said_.clear();
+  }
   return ended == ClaimPace::Ended::kCutShort ? Steady::duration(0) : kPauseWithoutWork;
 }
 
-// As ClaimLoop::Settle (CONTRACT §4, "Commits in doubt").
+// As ClaimLoop::Settle (CONTRACT §4, "Commits in doubt"), but a failure here says nothing about the claim
+// loop's connection.
 void ClaimHelper::Settle(ClaimInDoubt claim) {
   do {
     worker_.NoteProgress();

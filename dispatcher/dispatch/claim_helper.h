@@ -3,6 +3,7 @@
 // it first has something to do.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -46,7 +47,9 @@ class ClaimHelper {
   const std::function<bool()> may_claim_;
   ClaimSession claiming_;
   SteadyTime claimed_at_;
+  SteadyTime retry_at_;
   std::string said_;  // the last failure's reason, as logged
+  std::atomic<bool> draining_ = false;
 
   Worker worker_;
 };

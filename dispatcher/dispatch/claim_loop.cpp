@@ -34,7 +34,10 @@ ClaimLoop::ClaimLoop(const postgres::DatabaseOptions& database, int sessions, co
   for (int helper = 1; helper < sessions; ++helper) {
     helpers_.push_back(std::make_unique<ClaimHelper>(
         database, context, plan_, slow_readers, [this] { WakeHelpers(); },
-        [this] { return helpers_may_claim_.load(); }, progress));
+        [this] {
+          return helpers_may_claim_ && !context_.recorder.Fault() && !context_.sender.network_fault();
+        },
+        progress));
   }
   context_.admission.SetWaker([this] {
     worker_.Wake();
@@ -136,22 +139,23 @@ bool ClaimLoop::OutcomesCanBeRecorded() {
 }
 
 ClaimPace::Ended ClaimLoop::ClaimOnce() {
-  std::vector<store::ReadyRow> seen = feed_.Read(session_);
+  const std::vector<store::ReadyRow> fed = feed_.Read(session_);
+  seen_.insert(seen_.end(), fed.begin(), fed.end());
   if (feed_.TakeMissed()) walk_.Request();
-  WalkOn(seen);
-  return claiming_.ClaimOnce(seen, [this](ClaimInDoubt doubt) { Settle(std::move(doubt)); });
+  WalkOn();
+  return claiming_.ClaimOnce(seen_, [this](ClaimInDoubt doubt) { Settle(std::move(doubt)); });
 }
 
-void ClaimLoop::WalkOn(std::vector<store::ReadyRow>& seen) {
+void ClaimLoop::WalkOn() {
   const SteadyTime start = Steady::now();
   if (!walk_.IsDue(start)) return;
   const store::WalkedAgents walked = store::WalkAgents(session_, walk_.after(), walk_.max_agents());
-  seen.insert(seen.end(), walked.rows.begin(), walked.rows.end());
+  seen_.insert(seen_.end(), walked.rows.begin(), walked.rows.end());
   const SteadyTime end = Steady::now();
   walk_.Note(walked.last, walked.at_end, end - start, end);
 }
 
-// Those that may not close their connections: the recorder may need one.
+// Helpers that may not claim close their connections, because the recorder may need one.
 void ClaimLoop::LetHelpersClaim(bool may_claim) {
   if (helpers_may_claim_.exchange(may_claim) && !may_claim) WakeHelpers();
 }
@@ -171,6 +175,7 @@ void ClaimLoop::Settle(ClaimInDoubt claim) {
       SetFault(undecided);
       if (!undecided) return;
     } catch (const std::exception& error) {
+      LetHelpersClaim(false);
       Fail(metrics::Operation::kResolve, error);
     }
   } while (worker_.PauseFor(kAskAgainAfter));

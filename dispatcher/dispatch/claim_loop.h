@@ -53,7 +53,7 @@ class ClaimLoop {
   ClaimPace::Ended RunOnce();
   void KeepRows();
   ClaimPace::Ended ClaimOnce();
-  void WalkOn(std::vector<store::ReadyRow>& seen);
+  void WalkOn();
   void LetHelpersClaim(bool may_claim);
   void WakeHelpers();
   void Settle(ClaimInDoubt claim);
@@ -73,8 +73,9 @@ class ClaimLoop {
   // Only the claim thread uses these.
   store::ReadyFeed feed_;
   AgentWalk walk_;
-  bool is_registered_ = false;  // in the database that is connected
-  bool fits_ = false;           // the database was looked at since it was last away
+  std::vector<store::ReadyRow> seen_;  // not in the plan yet
+  bool is_registered_ = false;         // in the database that is connected
+  bool fits_ = false;                  // the database was looked at since it was last away
   SteadyTime looked_at_;
   std::optional<store::DatabaseFacts> facts_;  // as they were then
   metrics::Operation doing_ = metrics::Operation::kClaim;

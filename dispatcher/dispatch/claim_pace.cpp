@@ -29,7 +29,8 @@ ClaimPace::Ended ClaimPace::Note(const ClaimMade& made, const Asked& asked, Stea
     if (read_singly_ <= 0)
       rows_readable_ = std::min(kMaxRows, rows_readable_ + std::max(1, rows_readable_ / 4));
   }
-  last_agent_ = made.walk.last_agent;
+  // The agents whose rows stayed in the outbox come first.
+  if (taken < made.walk.rows) last_agent_ = made.walk.last_agent;
   const Ended ended = Walked(made.walk.rows, taken, made.walk.more, asked);
   return ended == Ended::kEmpty && !made.walk.unread.empty() ? Ended::kTook : ended;
 }
@@ -59,8 +60,8 @@ ClaimPace::Ended ClaimPace::Walked(int rows, int taken, bool more, const Asked& 
   } else if (more) {
     rows_per_agent_ = std::min(kMaxRows, rows_per_agent_ * 2);
   }
-  if (taken == 0 && rows > 0) return Ended::kFull;
-  // Rows without a slot are of agents whose endpoint was not known. Now it is: the next claim steps over
+  if (taken < rows && (taken == 0 || asked.little_memory)) return Ended::kFull;
+  // Most rows without a slot are of agents whose endpoint was not known. Now it is: the next claim steps over
   // them.
   if (more || asked.left_out || taken < rows) return Ended::kCutShort;
   if (taken > 0) return Ended::kTook;

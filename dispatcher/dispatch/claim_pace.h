@@ -42,9 +42,10 @@ class ClaimPace {
   // What a claim asked for, as far as its end must be judged by it.
   struct Asked {
     int max_rows = 0;
-    bool probes = false;     // whether the network is still down
-    bool left_out = false;   // there are agents that it did not ask for
-    bool some_wait = false;  // for slots
+    bool probes = false;         // whether the network is still down
+    bool left_out = false;       // there are agents that it did not ask for
+    bool some_wait = false;      // for slots
+    bool little_memory = false;  // is left for bodies
   };
 
   // The limits of the next claim, without its agents. No value: no claim is made now.

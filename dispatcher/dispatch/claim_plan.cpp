@@ -59,14 +59,17 @@ std::variant<ClaimPlan::Ask, ClaimPace::Ended> ClaimPlan::Next(bool network_is_d
              .asked = {.max_rows = max_rows,
                        .probes = network_is_down,
                        .left_out = asked.left_out,
-                       .some_wait = allotment.some_wait()},
-             .freed = room.freed};
+                       .some_wait = allotment.some_wait(),
+                       .little_memory = room.body_bytes < ClaimPace::kMaxBytes},
+             .freed = room.freed,
+             .additions = asked.additions};
 }
 
 void ClaimPlan::NotePicked(Ask& ask, int rows, std::span<const store::AgentProgress> progress) {
   {
     const MutexLock lock(mutex_);
-    ready_.Note(progress);
+    ready_.Note(progress, ask.additions);
+    if (!progress.empty()) pace_.SkipTo(progress.back().agent_id);
     ask.is_large = rows >= kManyRows;
     if (ask.is_large) ++large_claims_;
   }
@@ -82,7 +85,7 @@ ClaimPace::Ended ClaimPlan::Note(const Ask& ask, const ClaimMade& made, SteadyTi
 
 ClaimPace::Ended ClaimPlan::Note(const Ask& ask, const store::Nothing& nothing) {
   const MutexLock lock(mutex_);
-  ready_.Remove(ask.limits.agents);
+  ready_.Remove(ask.limits.agents, ask.additions);
   return pace_.Note(nothing, ask.asked);
 }
 

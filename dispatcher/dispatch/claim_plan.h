@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <utility>
@@ -55,10 +56,12 @@ class ClaimPlan {
   struct Ask {
     store::ClaimLimits limits;
     ClaimPace::Asked asked;
-    std::int64_t freed = 0;  // Admission::Room's, as it was then
-    bool is_large = false;   // it has picked many rows
+    std::int64_t freed = 0;       // Admission::Room's, as it was then
+    std::uint64_t additions = 0;  // ReadyAgents::Asked's
+    bool is_large = false;        // it has picked many rows
   };
-  // The next claim, or why none is made. The caller has the turn, until it has called NotePicked or Note.
+  // The next claim, or why none is made. The caller has the turn, and keeps it until it has picked: otherwise
+  // another session would pick from the same rows on.
   std::variant<Ask, ClaimPace::Ended> Next(bool network_is_down, SteadyTime now);
 
   // The claim has picked so many rows, and they have their slots. Asks admission to call its waker when

@@ -14,9 +14,9 @@ ClaimSession::ClaimSession(postgres::Session& session, const ClaimContext& conte
       there_is_more_(std::move(there_is_more)),
       claims_(session, context) {}
 
-ClaimPace::Ended ClaimSession::ClaimOnce(std::span<const store::ReadyRow> seen, const Settle& settle) {
+ClaimPace::Ended ClaimSession::ClaimOnce(std::vector<store::ReadyRow>& seen, const Settle& settle) {
   std::optional<ClaimPlan::Turn> turn = plan_.WaitForTurn();
-  plan_.Add(seen);
+  plan_.Add(std::exchange(seen, {}));
   if (!turn) return ClaimPace::Ended::kFull;
   if (!context_.recorder.HasRoom(context_.admission.limit())) return ClaimPace::Ended::kEmpty;
   auto next = plan_.Next(context_.sender.network_fault().has_value(), Steady::now());
@@ -30,12 +30,10 @@ ClaimPace::Ended ClaimSession::ClaimOnce(std::span<const store::ReadyRow> seen, 
     throw;
   }
   if (auto* doubt = std::get_if<ClaimInDoubt>(&end)) {
-    settle(std::move(*doubt));  // this may take long, so others have the turn meanwhile
+    settle(std::move(*doubt));  // this may take long; others have the turn meanwhile
     plan_.PutBack(ask);
     return ClaimPace::Ended::kTook;
   }
-  // Without the turn, another session that picks just now might forget the rows that this claim leaves.
-  if (!turn) turn = plan_.WaitForTurn();
   return Note(ask, end);
 }
 

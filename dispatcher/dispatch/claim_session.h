@@ -3,7 +3,8 @@
 #pragma once
 
 #include <functional>
-#include <span>
+#include <optional>
+#include <vector>
 
 #include "common/unique_function.h"
 #include "dispatcher/dispatch/claim_plan.h"
@@ -21,10 +22,11 @@ class ClaimSession {
   ClaimSession(postgres::Session& session, const ClaimContext& context, ClaimPlan& plan,
                SlowReaders& slow_readers, UniqueFunction<void()> there_is_more);
 
-  // Claims once, if it is time for it. `seen` are rows that became ready. `settle` must settle a claim whose
-  // commit is in doubt. Throws postgres::Unavailable or postgres::Refused; nothing is claimed then.
+  // Claims once, if it is time for it. `seen` are rows that became ready, and are taken. `settle` must settle
+  // a claim whose commit is in doubt. Throws postgres::Unavailable or postgres::Refused; nothing is claimed
+  // then.
   using Settle = std::function<void(ClaimInDoubt)>;
-  ClaimPace::Ended ClaimOnce(std::span<const store::ReadyRow> seen, const Settle& settle);
+  ClaimPace::Ended ClaimOnce(std::vector<store::ReadyRow>& seen, const Settle& settle);
 
   // See Claims; for `settle`.
   Claims& claims() { return claims_; }

@@ -35,7 +35,7 @@ struct ClaimedDelivery {
   Slot slot;
   HeldRow held;
 
-  ClockAnchor claimed;     // claimed_at by the database, and a steady moment that is not before it
+  ClockAnchor claimed;     // claimed_at by the database, and a steady moment that is not after it
   SteadyTime owned_since;  // when the row was last known to be ours, by its claim or a confirmation
   bool confirmed = false;  // by a confirmation since the claim
 

@@ -5,13 +5,14 @@
 namespace postcall::dispatch {
 
 void ReadyAgents::Add(const store::ReadyRow& row) {
-  const auto [agent, is_new] = agents_.try_emplace(row.agent_id, row.at);
-  if (!is_new) agent->second = std::min(agent->second, row.at);
+  const auto [agent, is_new] = agents_.try_emplace(row.agent_id, Agent{row.at});
+  agent->second.added = ++additions_;
+  if (!is_new) agent->second.from = std::min(agent->second.from, row.at);
 }
 
 ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows, int per_agent,
                                             const std::function<int(const AgentId&)>& rows_of) const {
-  Asked asked;
+  Asked asked{.agents = {}, .last = {}, .additions = additions_};
   auto agent = agents_.upper_bound(after);
   for (std::size_t looks = 0; looks < agents_.size(); ++looks, ++agent) {
     if (looks == kMostLooks || static_cast<int>(asked.agents.size()) == max_rows) {
@@ -21,23 +22,28 @@ ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows, 
     if (agent == agents_.end()) agent = agents_.begin();
     asked.last = agent->first;
     const int rows = rows_of(agent->first);
-    if (rows > 0) asked.agents.push_back({agent->first, agent->second, rows, rows == per_agent});
+    if (rows > 0) asked.agents.push_back({agent->first, agent->second.from, rows, rows == per_agent});
   }
   return asked;
 }
 
-void ReadyAgents::Note(std::span<const store::AgentProgress> progress) {
+void ReadyAgents::Note(std::span<const store::AgentProgress> progress, std::uint64_t additions) {
   for (const store::AgentProgress& each : progress) {
+    const auto agent = agents_.find(each.agent_id);
+    if (agent == agents_.end() || agent->second.added > additions) continue;
     if (each.next) {
-      agents_[each.agent_id] = *each.next;
+      agent->second.from = *each.next;
     } else {
-      agents_.erase(each.agent_id);
+      agents_.erase(agent);
     }
   }
 }
 
-void ReadyAgents::Remove(std::span<const store::AgentShare> shares) {
-  for (const store::AgentShare& share : shares) agents_.erase(share.agent_id);
+void ReadyAgents::Remove(std::span<const store::AgentShare> shares, std::uint64_t additions) {
+  for (const store::AgentShare& share : shares) {
+    const auto agent = agents_.find(share.agent_id);
+    if (agent != agents_.end() && agent->second.added <= additions) agents_.erase(agent);
+  }
 }
 
 }  // namespace postcall::dispatch

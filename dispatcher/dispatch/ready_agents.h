@@ -2,6 +2,7 @@
 // the number of agents, not of rows. It uses no clock and no database. One thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <span>
@@ -25,19 +26,27 @@ class ReadyAgents {
   // how many rows of an agent; 0 steps over the agent, otherwise fewer than `per_agent` is no full share.
   struct Asked {
     std::vector<store::AgentShare> agents;
-    AgentId last;           // that was looked at
-    bool left_out = false;  // there are agents that it had no time or no rows for
+    AgentId last;                 // that was looked at
+    bool left_out = false;        // there are agents that it had no time or no rows for
+    std::uint64_t additions = 0;  // that there were before
   };
   Asked SharesAfter(const AgentId& after, int max_rows, int per_agent,
                     const std::function<int(const AgentId&)>& rows_of) const;
 
-  // A claim has picked its rows.
-  void Note(std::span<const store::AgentProgress> progress);
-  // A claim found no row of these.
-  void Remove(std::span<const store::AgentShare> shares);
+  // A claim has picked its rows. `additions` are Asked's: an agent that was added since stays as it is,
+  // because the claim may not have seen that row.
+  void Note(std::span<const store::AgentProgress> progress, std::uint64_t additions);
+  // A claim found no row of these; likewise.
+  void Remove(std::span<const store::AgentShare> shares, std::uint64_t additions);
 
  private:
-  std::map<AgentId, store::RowPosition> agents_;
+  struct Agent {
+    store::RowPosition from;
+    std::uint64_t added = 0;  // when a row was last added, counted in additions
+  };
+
+  std::map<AgentId, Agent> agents_;
+  std::uint64_t additions_ = 0;
 };
 
 }  // namespace postcall::dispatch

@@ -10,8 +10,8 @@
 namespace postcall::store {
 
 // Moves the dispatcher's heartbeat, or registers the dispatcher: true when it was not registered before, or
-// not any more. An observer that is about to declare it dead waits for the end of this transaction, and then
-// sees that the heartbeat moved. An observer that declared it dead before has made its rows in flight
+// not any more. An observer that is about to declare it dead skips the row while this transaction has it, and
+// sees later that the heartbeat moved. An observer that declared it dead before has made its rows in flight
 // `unknown`; the rows that this transaction writes are not among them.
 bool MoveHeartbeat(postgres::Transaction& transaction, const DispatcherId& dispatcher,
                    const std::string& instance);

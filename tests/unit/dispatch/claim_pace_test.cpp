@@ -58,6 +58,9 @@ TEST_F(ClaimPacing, NeverReadsMoreBytesThanCrossTheNetworkInTime) {
 TEST_F(ClaimPacing, GoesOnAtOnceAfterRowsWhoseEndpointWasNotKnown) {
   EXPECT_EQ(pace_.Note(Made(200, 10), For(200), kStart), Ended::kCutShort);
   EXPECT_EQ(pace_.Note(Made(200, 0), For(200), kStart), Ended::kFull) << "none of them found a slot";
+  ClaimPace::Asked asked = For(200);
+  asked.little_memory = true;
+  EXPECT_EQ(pace_.Note(Made(200, 10, /*more=*/true), asked, kStart), Ended::kFull) << "bodies found no room";
 }
 
 TEST_F(ClaimPacing, TakesFewerRowsPerAgentWhenTheClaimIsFullAndMoreWhenItIsNot) {
@@ -70,11 +73,12 @@ TEST_F(ClaimPacing, TakesFewerRowsPerAgentWhenTheClaimIsFullAndMoreWhenItIsNot) 
   EXPECT_EQ(pace_.rows_per_agent(), 2);
 }
 
-TEST_F(ClaimPacing, StartsAfterTheLastAgent) {
+TEST_F(ClaimPacing, StartsAfterTheLastAgentUnlessRowsWereLeft) {
+  pace_.SkipTo(AgentId("picked"));
   ClaimAll(3);
+  EXPECT_EQ(pace_.last_agent(), AgentId("picked"));
+  pace_.Note(Made(3, 2), For(3), kStart);
   EXPECT_EQ(pace_.last_agent(), AgentId("last"));
-  pace_.SkipTo(AgentId("later"));
-  EXPECT_EQ(pace_.last_agent(), AgentId("later"));
 }
 
 TEST_F(ClaimPacing, FollowsAtOnceWhileThereIsMore) {

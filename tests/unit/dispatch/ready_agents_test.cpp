@@ -94,7 +94,8 @@ TEST_F(ReadyAgentsOf, AnAgentTheFirstPositionCounts) {
 TEST_F(ReadyAgentsOf, AClaimContinueWhereItEnded) {
   Add("a", At(1));
   Add("b", At(1));
-  ready_.Note(std::vector<store::AgentProgress>{{AgentId("a"), At(7, 8)}, {AgentId("b"), std::nullopt}});
+  ready_.Note(std::vector<store::AgentProgress>{{AgentId("a"), At(7, 8)}, {AgentId("b"), std::nullopt}},
+              /*additions=*/2);
   EXPECT_THAT(Shares("", 10, 1), ElementsAre("a1"));
   EXPECT_EQ(From("a"), At(7, 8));
   Add("b", At(9));
@@ -104,8 +105,23 @@ TEST_F(ReadyAgentsOf, AClaimContinueWhereItEnded) {
 TEST_F(ReadyAgentsOf, AClaimThatFoundNothingAreNoLongerReady) {
   Add("a", At(1));
   Add("b", At(1));
-  ready_.Remove(std::vector{All()[0]});
+  ready_.Remove(std::vector{All()[0]}, /*additions=*/2);
   EXPECT_THAT(Shares("", 10, 1), ElementsAre("b1"));
+}
+
+// The claim may have looked before the row was there.
+TEST_F(ReadyAgentsOf, AClaimKeepARowThatWasAddedMeanwhile) {
+  Add("a", At(1));
+  Add("b", At(1));
+  Add("b", At(5));
+  const std::vector<store::AgentProgress> progress{{AgentId("a"), std::nullopt},
+                                                   {AgentId("b"), std::nullopt}};
+  ready_.Note(progress, /*additions=*/2);
+  EXPECT_THAT(Shares("", 10, 1), ElementsAre("b1")) << "b was added after the second addition";
+  ready_.Remove(All(), /*additions=*/2);
+  EXPECT_THAT(Shares("", 10, 1), ElementsAre("b1"));
+  ready_.Remove(All(), /*additions=*/3);
+  EXPECT_THAT(Shares("", 10, 1), IsEmpty());
 }
 
 }  // namespace
