@@ -13,6 +13,7 @@ Allotment::Allotment(Admission& admission, SteadyTime now) : admission_(admissio
 
 int Allotment::For(const AgentId& id, int wanted) {
   const MutexLock lock(admission_.mutex_);
+  last_waits_for_others_ = false;
   const auto found = admission_.agents_.find(id);
   wanted = std::min(wanted, admission_.limits_.per_agent);
   if (found == admission_.agents_.end()) {
@@ -34,6 +35,7 @@ int Allotment::For(const AgentId& id, int wanted) {
     rows = std::clamp(slow_.left, 0, rows);
     slow_.left -= rows;
   }
+  last_waits_for_others_ = rows < own;
   endpoint.left -= rows;
   // What slow agents have is judged by their common limit.
   if (!is_few) (agent.slow ? slow_ : endpoint).rows += rows;

@@ -24,6 +24,9 @@ class Allotment {
   // whose endpoint is not known yet has all of them; its rows may find no slot.
   int For(const AgentId& agent, int wanted);
 
+  // Whether the last agent got fewer rows than its own limit allows: others of its endpoint, or other slow
+  // agents, have the slots.
+  bool last_waits_for_others() const { return last_waits_for_others_; }
   // All that was allotted.
   int rows() const { return all_.rows; }
   // Whether an agent got fewer rows than it wanted.
@@ -54,6 +57,7 @@ class Allotment {
   std::unordered_map<std::string, Gate> endpoints_;
   int rows_of_strangers_ = 0;
   bool some_wait_ = false;
+  bool last_waits_for_others_ = false;
 };
 
 }  // namespace postcall::dispatch

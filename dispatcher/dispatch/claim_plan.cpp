@@ -42,9 +42,14 @@ std::variant<ClaimPlan::Ask, ClaimPace::Ended> ClaimPlan::Next(bool network_is_d
   if (!limits) return room.slots == 0 ? ClaimPace::Ended::kFull : ClaimPace::Ended::kEmpty;
   Allotment allotment(admission_, now);
   const int per_agent = pace_.rows_per_agent();
+  AgentId previous = pace_.last_agent();
+  std::optional<AgentId> before_waiting;
   ReadyAgents::Asked asked =
       ready_.SharesAfter(pace_.last_agent(), limits->max_rows, per_agent, [&](const AgentId& agent) {
-        return slow_readers.contains(agent) ? 0 : allotment.For(agent, per_agent);
+        const int rows = slow_readers.contains(agent) ? 0 : allotment.For(agent, per_agent);
+        if (allotment.last_waits_for_others() && !before_waiting) before_waiting = previous;
+        previous = agent;
+        return rows;
       });
   if (asked.agents.empty() && asked.left_out) pace_.SkipTo(asked.last);
   if (asked.agents.empty() && !allotment.some_wait()) return ClaimPace::Ended::kEmpty;
@@ -62,14 +67,22 @@ std::variant<ClaimPlan::Ask, ClaimPace::Ended> ClaimPlan::Next(bool network_is_d
                        .some_wait = allotment.some_wait(),
                        .little_memory = room.body_bytes < ClaimPace::kMaxBytes},
              .freed = room.freed,
-             .additions = asked.additions};
+             .additions = asked.additions,
+             .before_waiting = std::move(before_waiting)};
 }
 
 void ClaimPlan::NotePicked(Ask& ask, int rows, std::span<const store::AgentProgress> progress) {
   {
     const MutexLock lock(mutex_);
     ready_.Note(progress, ask.additions);
-    if (!progress.empty()) pace_.SkipTo(progress.back().agent_id);
+    // Who waited for the slots of others has the first choice next time. When not all agents were asked, the
+    // others come first.
+    const bool asked_all = !ask.asked.left_out && rows < ask.asked.max_rows;
+    if (asked_all && ask.before_waiting) {
+      pace_.SkipTo(*ask.before_waiting);
+    } else if (!progress.empty()) {
+      pace_.SkipTo(progress.back().agent_id);
+    }
     ask.is_large = rows >= kManyRows;
     if (ask.is_large) ++large_claims_;
   }

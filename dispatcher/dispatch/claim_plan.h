@@ -56,9 +56,10 @@ class ClaimPlan {
   struct Ask {
     store::ClaimLimits limits;
     ClaimPace::Asked asked;
-    std::int64_t freed = 0;       // Admission::Room's, as it was then
-    std::uint64_t additions = 0;  // ReadyAgents::Asked's
-    bool is_large = false;        // it has picked many rows
+    std::int64_t freed = 0;                 // Admission::Room's, as it was then
+    std::uint64_t additions = 0;            // ReadyAgents::Asked's
+    std::optional<AgentId> before_waiting;  // the agent before the first one that waits for others' slots
+    bool is_large = false;                  // it has picked many rows
   };
   // The next claim, or why none is made. The caller has the turn, and keeps it until it has picked: otherwise
   // another session would pick from the same rows on.

@@ -161,6 +161,23 @@ TEST_F(Planning, AClaimOfManyRowsIsWorthFurtherSessionsUntilItsEnd) {
   }
 }
 
+// Otherwise those at the beginning would take each slot that becomes free, as long as they have calls.
+TEST_F(Planning, AgentsThatWaitForOthersOfTheirEndpointHaveTheFirstChoiceNextTime) {
+  Hold("holder", "full", 8);
+  for (const char* agent : {"a", "b", "c", "d"}) {
+    admission_.TryAdmit(AgentId(agent), "full", kStart);
+    Add(agent);
+  }
+  Add("other");
+  ClaimPlan::Ask first = Asks();
+  EXPECT_EQ(AgentsOf(first), "a1 b1 other1 ");
+  std::vector<store::AgentProgress> progress;
+  for (const store::AgentShare& share : first.limits.agents)
+    progress.push_back({share.agent_id, share.from});  // each has more calls
+  plan_.NotePicked(first, 3, progress);
+  EXPECT_EQ(AgentsOf(Asks()), "c1 d1 other1 ");
+}
+
 // So many agents that one look at all of them would take too long.
 TEST_F(Planning, AgentsBehindManyThatWaitHaveTheirTurnSoon) {
   Hold("holder", "full", 10);
