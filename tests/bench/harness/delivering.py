@@ -20,7 +20,7 @@ class Delivered:
     dispatcher_us: float
     session_us: dict[str, float]  # by role
     nginx_us: float
-    idle: float  # share of the machine's cores
+    idle: float  # share of the machine's cores, from the first claim on
     wal_bytes: float  # per delivery
     body_bytes: int
     claim_rows: float  # per claim
@@ -49,9 +49,10 @@ def deliver(bench: Bench, database: str, nginx: Nginx | None, *options: str, dis
         wal = session.value("SELECT pg_current_wal_insert_lsn()")
         sessions = Sessions(cluster, database)
         stack.callback(sessions.stop)
-        idle = CoresIdle()
         running = [stack.enter_context(bench.dispatcher(database, *options, database_url=database_url))
                    for _ in range(dispatchers)]
+        _wait_for_first_claim(session, running)
+        idle = CoresIdle()
         _wait(session, running, at_most)
         share = idle.share()
         cpu = sum(dispatcher.cpu() for dispatcher in running)
@@ -75,6 +76,16 @@ def deliver(bench: Bench, database: str, nginx: Nginx | None, *options: str, dis
         sum(look.total for look in claim_time) / max(1, rows) * 1e6, memory)
 
 
+def _wait_for_first_claim(session: Session, running: list[Dispatcher]) -> None:
+    deadline = time.monotonic() + 30
+    while session.value("SELECT EXISTS (SELECT FROM webhook_claims)") != "t":
+        for dispatcher in running:
+            dispatcher.require()
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"nothing was claimed in 30 s: {running[0].tail()}")
+        time.sleep(0.005)
+
+
 def _wait(session: Session, running: list[Dispatcher], at_most: float) -> None:
     deadline = time.monotonic() + at_most
     # The statements are cheap, because the machine that they use is the one that is measured.
@@ -84,7 +95,7 @@ def _wait(session: Session, running: list[Dispatcher], at_most: float) -> None:
             dispatcher.require()
         if time.monotonic() > deadline:
             raise RuntimeError(f"not everything was delivered in {at_most:.0f} s: {running[0].tail()}")
-        time.sleep(0.25)
+        time.sleep(0.05)
 
 
 def _check(session: Session, calls: int, before: int, requests: int | None, all_delivered: bool,
