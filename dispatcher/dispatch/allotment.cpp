@@ -11,44 +11,57 @@ Allotment::Allotment(Admission& admission, SteadyTime now) : admission_(admissio
            .in_flight = admission_.slow_in_flight_};
 }
 
-int Allotment::For(const AgentId& id, int wanted) {
+int Allotment::One(const AgentId& id, int wanted) {
   const MutexLock lock(admission_.mutex_);
   last_waits_for_others_ = false;
   const auto found = admission_.agents_.find(id);
-  wanted = std::min(wanted, admission_.limits_.per_agent);
   if (found == admission_.agents_.end()) {
-    rows_of_strangers_ += wanted;
-    all_.rows += wanted;
-    return wanted;
+    has_strangers_ = true;
+    claimants_.push_back({.wanted = std::min(wanted, admission_.limits_.per_agent) - 1});
+    return 1;
   }
   Admission::Agent& agent = found->second;
   const int own = std::clamp(admission_.limits_.per_agent - agent.in_flight, 0, wanted);
-  const bool is_few = own < wanted && own < Enough(agent.in_flight);
-  if (own < wanted) some_wait_ = true;
   Gate& endpoint = GateOf(agent.endpoint);
-  int rows = std::clamp(endpoint.left, 0, own);
-  if (rows < own) endpoint.used_up = some_wait_ = true;
   // Otherwise it would be forgotten, and claims would pick its rows again.
   if (endpoint.left <= 0) agent.last_seen = now_;
-  if (agent.slow) {
-    if (slow_.left < rows) slow_.used_up = some_wait_ = true;
-    rows = std::clamp(slow_.left, 0, rows);
-    slow_.left -= rows;
+  const bool is_few = own < wanted && own < Enough(agent.in_flight);
+  if (is_few) some_wait_ = true;
+  if (own == 0) return 0;
+  if (endpoint.left <= 0) endpoint.used_up = last_waits_for_others_ = true;
+  if (agent.slow && slow_.left <= 0) slow_.used_up = last_waits_for_others_ = true;
+  if (last_waits_for_others_) {
+    some_wait_ = true;
+    return 0;
   }
-  last_waits_for_others_ = rows < own;
-  endpoint.left -= rows;
-  // What slow agents have is judged by their common limit.
-  if (!is_few) (agent.slow ? slow_ : endpoint).rows += rows;
-  all_.rows += rows;
+  claimants_.push_back({.endpoint = &endpoint, .is_slow = agent.slow, .is_few = is_few, .wanted = own - 1});
+  Give(claimants_.back(), 1);
+  return 1;
+}
+
+int Allotment::More(std::size_t number) {
+  const Claimant& claimant = claimants_[number];
+  int rows = claimant.wanted;
+  if (claimant.endpoint != nullptr) rows = std::clamp(claimant.endpoint->left, 0, rows);
+  if (claimant.is_slow) rows = std::clamp(slow_.left, 0, rows);
+  Give(claimant, rows);
   return rows;
 }
 
+void Allotment::Give(const Claimant& claimant, int rows) {
+  if (claimant.endpoint == nullptr) return;
+  claimant.endpoint->left -= rows;
+  if (claimant.is_slow) slow_.left -= rows;
+  // What slow agents have is judged by their common limit.
+  if (!claimant.is_few) (claimant.is_slow ? slow_ : *claimant.endpoint).rows += rows;
+}
+
 bool Allotment::IsWorthwhile() const {
-  if (all_.rows > all_.left) return all_.left >= Enough(all_.in_flight);
+  if (rows() > all_.left) return all_.left >= Enough(all_.in_flight);
   const auto is_worthwhile = [](const Gate& gate) {
     return gate.rows > 0 && (!gate.used_up || gate.rows >= Enough(gate.in_flight));
   };
-  return rows_of_strangers_ > 0 || is_worthwhile(slow_) ||
+  return has_strangers_ || is_worthwhile(slow_) ||
          std::ranges::any_of(endpoints_, [&](const auto& entry) { return is_worthwhile(entry.second); });
 }
 

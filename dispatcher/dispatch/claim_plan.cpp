@@ -45,12 +45,17 @@ std::variant<ClaimPlan::Ask, ClaimPace::Ended> ClaimPlan::Next(bool network_is_d
   AgentId previous = pace_.last_agent();
   std::optional<AgentId> before_waiting;
   ReadyAgents::Asked asked =
-      ready_.SharesAfter(pace_.last_agent(), limits->max_rows, per_agent, [&](const AgentId& agent) {
-        const int rows = slow_readers.contains(agent) ? 0 : allotment.For(agent, per_agent);
+      ready_.SharesAfter(pace_.last_agent(), limits->max_rows, [&](const AgentId& agent) {
+        const int rows = slow_readers.contains(agent) ? 0 : allotment.One(agent, per_agent);
         if (allotment.last_waits_for_others() && !before_waiting) before_waiting = previous;
         previous = agent;
-        return rows;
+        return rows > 0;
       });
+  for (std::size_t number = 0; number < asked.agents.size(); ++number) {
+    store::AgentShare& share = asked.agents[number];
+    share.max_rows += allotment.More(number);
+    share.is_full_share = share.max_rows == per_agent;
+  }
   if (asked.agents.empty() && asked.left_out) pace_.SkipTo(asked.last);
   if (asked.agents.empty() && !allotment.some_wait()) return ClaimPace::Ended::kEmpty;
   if (asked.agents.empty() || !pace_.IsTime(allotment.IsWorthwhile(), now)) {

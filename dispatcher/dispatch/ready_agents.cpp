@@ -10,8 +10,8 @@ void ReadyAgents::Add(const store::ReadyRow& row) {
   if (!is_new) agent->second.from = std::min(agent->second.from, row.at);
 }
 
-ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows, int per_agent,
-                                            const std::function<int(const AgentId&)>& rows_of) const {
+ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows,
+                                            const std::function<bool(const AgentId&)>& has_slot) const {
   Asked asked{.agents = {}, .last = {}, .additions = additions_};
   auto agent = agents_.upper_bound(after);
   for (std::size_t looks = 0; looks < agents_.size(); ++looks, ++agent) {
@@ -21,8 +21,7 @@ ReadyAgents::Asked ReadyAgents::SharesAfter(const AgentId& after, int max_rows, 
     }
     if (agent == agents_.end()) agent = agents_.begin();
     asked.last = agent->first;
-    const int rows = rows_of(agent->first);
-    if (rows > 0) asked.agents.push_back({agent->first, agent->second.from, rows, rows == per_agent});
+    if (has_slot(agent->first)) asked.agents.push_back({agent->first, agent->second.from, 1, true});
   }
   return asked;
 }

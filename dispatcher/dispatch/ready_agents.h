@@ -22,16 +22,16 @@ class ReadyAgents {
   // A ready row was seen, or stayed in the outbox.
   void Add(const store::ReadyRow& row);
 
-  // What a claim of at most `max_rows` rows asks for, beginning with the agent after `after`. `rows_of` says
-  // how many rows of an agent; 0 steps over the agent, otherwise fewer than `per_agent` is no full share.
+  // The agents that a claim of at most `max_rows` rows asks for, beginning with the agent after `after`:
+  // those for which `has_slot` is true, with one row each.
   struct Asked {
     std::vector<store::AgentShare> agents;
     AgentId last;                 // that was looked at
     bool left_out = false;        // there are agents that it had no time or no rows for
     std::uint64_t additions = 0;  // that there were before
   };
-  Asked SharesAfter(const AgentId& after, int max_rows, int per_agent,
-                    const std::function<int(const AgentId&)>& rows_of) const;
+  Asked SharesAfter(const AgentId& after, int max_rows,
+                    const std::function<bool(const AgentId&)>& has_slot) const;
 
   // A claim has picked its rows. `additions` are Asked's: an agent that was added since stays as it is,
   // because the claim may not have seen that row.

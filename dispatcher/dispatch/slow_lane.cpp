@@ -80,7 +80,7 @@ bool SlowLane::ClaimOne() {
   const Admission::Room room = context_.admission.RoomNow(now);
   if (room.slots == 0) return false;
   std::erase_if(readers,
-                [&](const AgentId& agent) { return Allotment(context_.admission, now).For(agent, 1) == 0; });
+                [&](const AgentId& agent) { return Allotment(context_.admission, now).One(agent, 1) == 0; });
   if (readers.empty()) return false;
 
   store::ClaimLimits limits;

@@ -41,7 +41,8 @@ class Tested : public Admission {
 
 // The rows that a claim may pick of this agent.
 int AllowedFor(Admission& admission, int agent, int wanted, SteadyTime now = kStart) {
-  return Allotment(admission, now).For(AgentOf(agent), wanted);
+  Allotment allotment(admission, now);
+  return allotment.One(AgentOf(agent), wanted) == 0 ? 0 : 1 + allotment.More(0);
 }
 
 TEST(Admission, NeverAdmitsMoreThanTheInstanceMayHold) {

@@ -32,33 +32,55 @@ class AllotmentOf : public ::testing::Test {
 
 TEST_F(AllotmentOf, AnEndpointIsSharedByItsAgents) {
   Hold("a", "full", 50);
-  Hold("b", "full", 46);
-  Know("c", "full");
-  Know("d", "other");
+  Hold("b", "full", 48);
+  for (const char* agent : {"c", "d"}) Know(agent, "full");
+  Know("e", "other");
   Allotment allotment(admission_, kStart);
-  EXPECT_EQ(allotment.For(AgentId("b"), 3), 3);
-  EXPECT_EQ(allotment.For(AgentId("c"), 3), 1) << "all four that are left";
-  EXPECT_EQ(allotment.For(AgentId("a"), 3), 0) << "its own limit is used up, too";
-  EXPECT_EQ(allotment.For(AgentId("d"), 3), 3) << "another endpoint";
+  EXPECT_EQ(allotment.One(AgentId("a"), 3), 0) << "its own limit is used up";
+  EXPECT_FALSE(allotment.last_waits_for_others());
+  EXPECT_EQ(allotment.One(AgentId("c"), 3), 1);
+  EXPECT_EQ(allotment.One(AgentId("d"), 3), 1);
+  EXPECT_FALSE(allotment.last_waits_for_others());
+  EXPECT_EQ(allotment.One(AgentId("b"), 1), 0) << "there were two";
+  EXPECT_TRUE(allotment.last_waits_for_others());
+  EXPECT_EQ(allotment.One(AgentId("e"), 3), 1) << "another endpoint";
+  EXPECT_FALSE(allotment.last_waits_for_others());
   EXPECT_TRUE(allotment.some_wait());
 }
 
+// Few of the agents have more than one call.
+TEST_F(AllotmentOf, AnEndpointIsOneRowOfEachAgentBeforeASecondOfAny) {
+  Hold("busy", "full", 40);
+  for (const char* agent : {"a", "b", "c"}) Know(agent, "full");
+  Allotment allotment(admission_, kStart);
+  for (const char* agent : {"a", "b", "c"}) EXPECT_EQ(allotment.One(AgentId(agent), 40), 1) << agent;
+  EXPECT_EQ(allotment.More(0), 39);
+  EXPECT_EQ(allotment.More(1), 18) << "60 were free";
+  EXPECT_EQ(allotment.More(2), 0);
+  EXPECT_FALSE(allotment.some_wait()) << "each has its call";
+  EXPECT_TRUE(allotment.IsWorthwhile());
+}
+
 TEST_F(AllotmentOf, SlowAgentsComesOutOfTheirCommonShare) {
-  for (const char* agent : {"a", "b", "c"}) Hold(agent, agent, 30);
+  for (const char* agent : {"a", "b", "c"}) Hold(agent, agent, 33);
   const SteadyTime later = kStart + Admission::kSlowAfter;
   admission_.RoomNow(later);
   Know("fast", "fast");
   Allotment allotment(admission_, later);
-  EXPECT_EQ(allotment.For(AgentId("a"), 8), 8);
-  EXPECT_EQ(allotment.For(AgentId("b"), 8), 2) << "of 100 slots, 90 are taken";
-  EXPECT_EQ(allotment.For(AgentId("c"), 8), 0);
-  EXPECT_EQ(allotment.For(AgentId("fast"), 8), 8);
+  EXPECT_EQ(allotment.One(AgentId("a"), 8), 1);
+  EXPECT_EQ(allotment.One(AgentId("b"), 8), 0) << "of 100 slots, 99 were taken";
+  EXPECT_TRUE(allotment.last_waits_for_others());
+  EXPECT_EQ(allotment.One(AgentId("fast"), 8), 1);
+  EXPECT_EQ(allotment.More(0), 0);
+  EXPECT_EQ(allotment.More(1), 7);
 }
 
 TEST_F(AllotmentOf, AStrangerIsWhatAnAgentMayHave) {
   Allotment allotment(admission_, kStart);
-  EXPECT_EQ(allotment.For(AgentId("new"), 7), 7);
-  EXPECT_EQ(allotment.For(AgentId("another"), 400), 50) << "the limit of an agent";
+  EXPECT_EQ(allotment.One(AgentId("new"), 7), 1);
+  EXPECT_EQ(allotment.One(AgentId("another"), 400), 1);
+  EXPECT_EQ(allotment.More(0), 6);
+  EXPECT_EQ(allotment.More(1), 49) << "the limit of an agent";
   EXPECT_TRUE(allotment.IsWorthwhile());
   EXPECT_FALSE(allotment.some_wait());
 }
@@ -66,63 +88,65 @@ TEST_F(AllotmentOf, AStrangerIsWhatAnAgentMayHave) {
 TEST_F(AllotmentOf, AFullEndpointIsWorthwhileWhenAFifthOfItIsFree) {
   Hold("a", "full", 50);
   Hold("b", "full", 33);
-  Know("c", "full");
+  for (int agent = 0; agent < 30; ++agent) Know(std::to_string(agent), "full");
   {
     Allotment few(admission_, kStart);
-    few.For(AgentId("c"), 50);
-    EXPECT_EQ(few.For(AgentId("b"), 10), 0);
-    EXPECT_FALSE(few.IsWorthwhile()) << "17 are free and 83 are taken";
+    for (int agent = 0; agent < 30; ++agent) few.One(AgentId(std::to_string(agent)), 1);
+    EXPECT_EQ(few.rows(), 17);
+    EXPECT_FALSE(few.IsWorthwhile()) << "83 are taken";
   }
   held_.resize(80);
   Allotment enough(admission_, kStart);
-  enough.For(AgentId("c"), 50);
-  EXPECT_EQ(enough.For(AgentId("b"), 10), 0);
-  EXPECT_TRUE(enough.IsWorthwhile()) << "20 are free and 80 are taken";
+  for (int agent = 0; agent < 30; ++agent) enough.One(AgentId(std::to_string(agent)), 1);
+  EXPECT_EQ(enough.rows(), 20);
+  EXPECT_TRUE(enough.IsWorthwhile()) << "80 are taken";
 }
 
 TEST_F(AllotmentOf, AFullEndpointDoesNotHoldUpAnother) {
   Hold("a", "full", 50);
-  Hold("b", "full", 45);
-  Know("c", "other");
-  Know("d", "full");
+  Hold("b", "full", 49);
+  for (const char* agent : {"c", "d"}) Know(agent, "full");
+  Know("e", "other");
   Allotment allotment(admission_, kStart);
-  allotment.For(AgentId("d"), 8);
+  allotment.One(AgentId("c"), 1);
+  allotment.One(AgentId("d"), 1);
   EXPECT_FALSE(allotment.IsWorthwhile());
-  allotment.For(AgentId("c"), 1);
+  allotment.One(AgentId("e"), 1);
   EXPECT_TRUE(allotment.IsWorthwhile());
 }
 
 TEST_F(AllotmentOf, AnAgentIsWorthwhileWhenAFifthOfItsOwnLimitIsFree) {
   Hold("a", "a", 44);
   Allotment few(admission_, kStart);
-  EXPECT_EQ(few.For(AgentId("a"), 11), 6);
+  EXPECT_EQ(few.One(AgentId("a"), 11), 1);
+  EXPECT_EQ(few.More(0), 5);
   EXPECT_TRUE(few.some_wait());
   EXPECT_FALSE(few.IsWorthwhile());
   held_.resize(40);
   Allotment enough(admission_, kStart);
-  EXPECT_EQ(enough.For(AgentId("a"), 11), 10);
+  EXPECT_EQ(enough.One(AgentId("a"), 11), 1);
+  EXPECT_EQ(enough.More(0), 9);
   EXPECT_TRUE(enough.IsWorthwhile());
 }
 
 TEST_F(AllotmentOf, TheWholeInstanceIsWorthwhileWhenEnoughOfItIsFree) {
   for (int agent = 0; agent < 19; ++agent) Hold(std::to_string(agent), std::to_string(agent / 2), 50);
-  Know("new", "new");
   Allotment few(admission_, kStart);
-  few.For(AgentId("new"), 50);
-  EXPECT_TRUE(few.IsWorthwhile()) << "there are slots for all that it wants";
-  few.For(AgentId("stranger"), 50);
-  EXPECT_FALSE(few.IsWorthwhile()) << "50 are free, and 100 are wanted";
+  for (int agent = 0; agent < 50; ++agent) few.One(AgentId("stranger " + std::to_string(agent)), 9);
+  EXPECT_TRUE(few.IsWorthwhile()) << "each has a slot";
+  few.One(AgentId("one more"), 9);
+  EXPECT_FALSE(few.IsWorthwhile()) << "50 are free";
   held_.resize(800);
   Allotment enough(admission_, kStart);
-  for (int agent = 0; agent < 9; ++agent) enough.For(AgentId("stranger " + std::to_string(agent)), 50);
+  for (int agent = 0; agent < 300; ++agent) enough.One(AgentId("stranger " + std::to_string(agent)), 9);
   EXPECT_TRUE(enough.IsWorthwhile()) << Allotment::kEnough << " are free";
 }
 
 TEST_F(AllotmentOf, APausedEndpointIsNothing) {
   Know("a", "paused");
   admission_.PauseEndpoint("paused", kStart + std::chrono::seconds(1));
-  EXPECT_EQ(Allotment(admission_, kStart).For(AgentId("a"), 1), 0);
-  EXPECT_EQ(Allotment(admission_, kStart + std::chrono::seconds(1)).For(AgentId("a"), 1), 1);
+  EXPECT_EQ(Allotment(admission_, kStart).One(AgentId("a"), 1), 0);
+  EXPECT_EQ(Allotment(admission_, kStart + std::chrono::seconds(1)).One(AgentId("a"), 1), 1);
 }
 
 }  // namespace

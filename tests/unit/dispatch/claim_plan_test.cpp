@@ -161,6 +161,24 @@ TEST_F(Planning, AClaimOfManyRowsIsWorthFurtherSessionsUntilItsEnd) {
   }
 }
 
+// The backlog of one agent makes claims ask for many rows of each. The others have one call each.
+TEST_F(Planning, AsManyAgentsAreAskedForAsThereAreSlots) {
+  Add("busy");
+  for (int i = 0; i < 10; ++i) {
+    ClaimPlan::Ask ask = Asks();
+    ClaimMade made;
+    made.walk.rows = made.to_send = 1;
+    made.walk.more = true;
+    plan_.Note(ask, made, kStart);
+  }
+  for (int agent = 0; agent < 8; ++agent) {
+    const AgentId id("agent-" + std::to_string(agent));
+    admission_.TryAdmit(id, "shared", kStart);
+    Add(id.get());
+  }
+  EXPECT_EQ(Asks().limits.agents.size(), 9U);
+}
+
 // Otherwise those at the beginning would take each slot that becomes free, as long as they have calls.
 TEST_F(Planning, AgentsThatWaitForOthersOfTheirEndpointHaveTheFirstChoiceNextTime) {
   Hold("holder", "full", 8);
