@@ -78,7 +78,7 @@ void Admission::Release(Ticket ticket, std::optional<SteadyTime> over_at) {
   }
 }
 
-void Admission::WakeAt(std::optional<std::int64_t> freed) {
+void Admission::WakeAt(std::int64_t freed) {
   const MutexLock lock(mutex_);
   wake_at_ = freed;
   WakeIfFreed();

@@ -52,9 +52,9 @@ class Admission {
   // A slot for one delivery; none when a limit is reached. Admission outlives its slots.
   std::optional<Slot> TryAdmit(const AgentId& agent, const std::string& endpoint, SteadyTime now);
 
-  // Calls the waker once, as soon as Room::freed has reached this number. Without a value it does not call
-  // the waker. Each call replaces the number of the call before.
-  void WakeAt(std::optional<std::int64_t> freed);
+  // Calls the waker once, as soon as Room::freed has reached this number. Each call replaces the number of
+  // the call before.
+  void WakeAt(std::int64_t freed);
   // When this returns, no call of the previous waker is running. A waker must not call Admission.
   void SetWaker(UniqueFunction<void()> waker);
 

@@ -44,8 +44,7 @@ class ClaimPlan {
     explicit Turn(ClaimPlan& plan) : plan_(&plan) {}
     ClaimPlan* plan_;
   };
-  // A session whose database does not answer keeps its turn for seconds, so nobody waits for longer than
-  // this.
+  // The longest wait for the turn: a session whose database does not answer keeps it for seconds.
   static constexpr std::chrono::milliseconds kWaitForTurn{500};
   // No value after kWaitForTurn.
   std::optional<Turn> WaitForTurn();

@@ -47,6 +47,15 @@ class Watching : public Liveness {
     return observer_.Look(watcher_);
   }
 
+  // The commit of a claim arrives at the server when the proxy releases it.
+  void ClaimWithoutCommit(test::TcpProxy& proxy) {
+    postgres::Session proxied({.url = UrlThrough(proxy), .application_name = "proxied"});
+    AddCalls("a", 1, "racing");
+    proxy.FailNextCommit(test::CommitFault::kHold);
+    Seen seen;
+    ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
+  }
+
   SteadyTime now_ = Steady::now();
   Starter other_{"second"};
   postgres::Session watcher_{{.url = url_, .application_name = "watcher"}};
@@ -123,11 +132,7 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
   test::TcpProxy proxy(test::SharedPostgres().port());
-  postgres::Session proxied({.url = UrlThrough(proxy), .application_name = "proxied"});
-  AddCalls("a", 1, "racing");
-  proxy.FailNextCommit(test::CommitFault::kHold);
-  Seen seen;
-  ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
+  ClaimWithoutCommit(proxy);
   EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
   proxy.ReleaseHeld();
   ASSERT_TRUE(WaitForValue("SELECT count(*) FROM webhook_deliveries WHERE outcome = 'in_flight'", "2"));
@@ -139,13 +144,9 @@ TEST_F(Watching, LetsAClaimThatIsBeingCommittedLive) {
 TEST_F(Watching, LetsADispatcherLiveWhileItCommits) {
   ClaimCalls(1);
   for (int look = 0; look < 6; ++look) LookAfter(seconds(5));
-  test::TcpProxy proxy(test::SharedPostgres().port());
-  postgres::Session proxied({.url = UrlThrough(proxy), .application_name = "proxied"});
-  AddCalls("a", 1, "racing");
-  proxy.FailNextCommit(test::CommitFault::kHold);
-  Seen seen;
   dispatcher_.NoteHeartbeat();
-  ASSERT_TRUE(std::holds_alternative<InDoubt>(dispatcher_.Claim(proxied, Limits(1, 1), seen.SendAll())));
+  test::TcpProxy proxy(test::SharedPostgres().port());
+  ClaimWithoutCommit(proxy);
   EXPECT_THAT(LookAfter(seconds(5)), IsEmpty());
   SendHeartbeat(session_, dispatcher_.id(), "first");
   proxy.ReleaseHeld();

@@ -212,9 +212,9 @@ TEST(Admission, WakesAtOnceWhenTheSlotsBecameFreeMeanwhile) {
   admission.WakeAt(freed + 1);
   EXPECT_EQ(woken, 1);
   admission.WakeAt(freed + 2);
-  admission.WakeAt(std::nullopt);
+  admission.WakeAt(freed + 3);
   second.reset();
-  EXPECT_EQ(woken, 1) << "not asked for any more";
+  EXPECT_EQ(woken, 1) << "the later number holds";
 }
 
 TEST(Admission, DoesNotWakeForASlotThatTheClaimItselfGaveUp) {
