@@ -203,11 +203,15 @@ HttpAnswer Service::Get(const std::string& path, const std::string& host) const 
   return {static_cast<int>(parser.get().result_int()), parser.get().body()};
 }
 
-std::optional<double> Service::Metric(const std::string& series) const {
-  const std::string text = "\n" + Get("/metrics").body;
+std::optional<double> SampleIn(const std::string& metrics, const std::string& series) {
+  const std::string text = "\n" + metrics;
   const auto at = text.find("\n" + series + " ");
   if (at == std::string::npos) return std::nullopt;
   return std::stod(text.substr(at + series.size() + 2));
+}
+
+std::optional<double> Service::Metric(const std::string& series) const {
+  return SampleIn(Get("/metrics").body, series);
 }
 
 bool Service::WaitForMetric(const std::string& series, double expected) const {

@@ -35,6 +35,9 @@ struct HttpAnswer {
   std::string body;
 };
 
+// A sample of the text of /metrics, by its full name with labels; no value when there is no such sample.
+std::optional<double> SampleIn(const std::string& metrics, const std::string& series);
+
 class Service {
  public:
   explicit Service(ServiceOptions options);
@@ -60,7 +63,7 @@ class Service {
 
   // A GET to the admin port that the log names. `host` replaces the Host header.
   HttpAnswer Get(const std::string& path, const std::string& host = "") const;
-  // A sample of /metrics, by its full name with labels; no value when there is no such sample.
+  // A sample of /metrics as it is now. To compare two samples, take both from one answer by SampleIn.
   std::optional<double> Metric(const std::string& series) const;
   // Waits for a sample of this value, or for one for which `holds` is true.
   bool WaitForMetric(const std::string& series, double expected) const;
