@@ -19,7 +19,7 @@ void Session::LimitBy(SteadyTime deadline) { state_->watchdog.LimitBy(deadline);
 
 void Session::KeepConnected() {
   constexpr std::chrono::seconds kLimit{1};  // nothing is asked of the server
-  Transaction(*this, "", kLimit).Commit();
+  Transaction(*this, {.statement_limit = kLimit}).Commit();
 }
 
 bool Session::connected() const { return state_->connection != nullptr; }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <pqxx/connection>
@@ -11,6 +12,7 @@
 #include <pqxx/transaction>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "dispatcher/postgres/database.h"
 #include "dispatcher/postgres/parameters.h"
@@ -24,8 +26,13 @@ struct Session::State {
   std::uint64_t number = 0;
   bool direct = false;     // the connection leads to the server itself and not to a pooler
   bool is_pooled = false;  // it seemed direct, and then a prepared statement was missing
-  std::unordered_map<const char*, std::string> prepared;  // names on this connection, by the statement's text
-  int names = 0;                                          // how many names were given to statements
+  // The server's default: the limit of a statement is set in time, also when both are in one message.
+  bool has_statement_limit = false;
+  // Names on this connection, by the constants that they stand for.
+  std::unordered_map<const char*, std::string> prepared;
+  int names = 0;  // how many names were given to statements
+  // It is never given twice, even when PREPARE failed.
+  std::string NewName() { return "postcall_" + std::to_string(++names); }
   Watchdog watchdog;
 };
 
@@ -40,14 +47,19 @@ class CommitInDoubt : public Unavailable {
 inline constexpr std::chrono::seconds kStatementLimit{10};
 inline constexpr std::chrono::seconds kForTheAnswer{5};
 
+// What a transaction sets besides what all of them set. All settings are local to it, so that PgBouncer in
+// transaction mode can lend its server connection to other clients in between.
+struct Settings {
+  const char* planner = "";  // calls of set_config that say how statements are planned; a constant
+  std::chrono::seconds statement_limit = kStatementLimit;
+  std::chrono::milliseconds lock_limit{3000};  // 0: as long as a statement may take
+};
+
 // Rolled back unless committed.
 class Transaction {
  public:
-  // Connects if necessary, then begins. `settings` are statements that set what this transaction needs. All
-  // settings are local to the transaction, so that PgBouncer in transaction mode can lend its server
-  // connection to other clients in between. Throws Unavailable.
-  explicit Transaction(Session& session, const std::string& settings = "",
-                       std::chrono::seconds limit = kStatementLimit);
+  // Connects if necessary, then begins. Throws Unavailable.
+  explicit Transaction(Session& session, const Settings& settings = {});
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -69,6 +81,15 @@ class Transaction {
     return Guarded([&] { return ExecPreparedWith(*work_, NameOf(statement), parameters...); });
   }
 
+  // One statement that only reads, in a transaction of its own and, on a direct connection, in one round
+  // trip. `statement` is a constant, and its parameters have the type bigint. Throws as Exec does.
+  template <class... Numbers>
+  static pqxx::result Read(Session& session, const Settings& settings, const char* statement,
+                           Numbers... numbers) {
+    if (auto result = ReadInOneMessage(session, settings, statement, {numbers...})) return *std::move(result);
+    return Transaction(session, settings).Exec(statement, numbers...);
+  }
+
   // Executes any number of statements, without parameters. Throws as Exec does.
   pqxx::result ExecScript(const std::string& statements);
 
@@ -86,7 +107,16 @@ class Transaction {
   bool Commit();
 
  private:
-  void Begin(const std::string& settings);
+  // Neither connects nor begins.
+  struct NotBegun {};
+  Transaction(Session& session, const Settings& settings, NotBegun);
+  class Message;
+  void Begin();
+  void AddSettings(Message& message) const;
+  // Nothing when the connection must be made first, or this is not possible on it.
+  static std::optional<pqxx::result> ReadInOneMessage(Session& session, const Settings& settings,
+                                                      const char* statement,
+                                                      std::initializer_list<std::int64_t> parameters);
   const std::string& NameOf(const char* statement);
   void RollBack();
   void DropConnection();
@@ -96,7 +126,7 @@ class Transaction {
   auto Guarded(Work&& work);
 
   Session::State& state_;
-  const std::chrono::seconds limit_;
+  const Settings settings_;
   std::optional<pqxx::work> work_;
   bool was_planned_before_ = false;  // the present statement, by an earlier transaction
 };
@@ -104,7 +134,8 @@ class Transaction {
 template <class Work>
 auto Transaction::Guarded(Work&& work) {
   try {
-    const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(), limit_ + kForTheAnswer);
+    const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(),
+                                settings_.statement_limit + kForTheAnswer);
     return work();
   } catch (...) {
     Translate();

@@ -16,24 +16,21 @@ std::uint64_t TakeNumber(std::string_view& text) {
   return number;
 }
 
-// The transactions that were open or began while "xmin:xmax:open,open,… next" was made.
-std::set<std::uint64_t> OpenIn(std::string_view snapshot) {
-  const std::size_t space = snapshot.rfind(' ');
-  std::string_view next = snapshot.substr(space + 1);
-  std::string_view listed = snapshot.substr(0, space);
-  TakeNumber(listed);
-  const std::uint64_t max = TakeNumber(listed);
+// The transactions that were open in "xmin:xmax:open,open,…", and those that began before `next`.
+std::set<std::uint64_t> OpenIn(std::string_view snapshot, std::uint32_t next) {
+  TakeNumber(snapshot);
+  const std::uint64_t max = TakeNumber(snapshot);
   std::set<std::uint64_t> open;
-  while (!listed.empty()) open.insert(TakeNumber(listed));
-  const std::uint64_t end = TakeNumber(next);
-  for (std::uint64_t id = max; id < end; ++id) open.insert(id);
+  while (!snapshot.empty()) open.insert(TakeNumber(snapshot));
+  const auto newer = static_cast<std::int32_t>(next - static_cast<std::uint32_t>(max));
+  for (std::int32_t i = 0; i < newer; ++i) open.insert(max + static_cast<std::uint64_t>(i));
   return open;
 }
 
 }  // namespace
 
-void FeedStart::Note(std::string_view snapshot, std::int64_t mark) {
-  const std::set<std::uint64_t> open = OpenIn(snapshot);
+void FeedStart::Note(std::string_view snapshot, std::uint32_t next, std::int64_t mark) {
+  const std::set<std::uint64_t> open = OpenIn(snapshot, next);
   if (mark + kSlack < mark_) missed_ = true;
   std::int64_t from = mark;
   for (auto floor = floors_.begin(); floor != floors_.end();) {

@@ -26,10 +26,10 @@ class FeedStart {
   std::int64_t from() const { return from_; }
 
   // The feed was read from from() on. `snapshot` is that of the read or an earlier one: the text of a
-  // pg_snapshot, a space, and the number of a transaction that was drawn after it. A snapshot does not list
-  // the transactions that are newer than every one that is over; the number bounds these. `mark` is the id of
-  // a moment before the snapshot was taken.
-  void Note(std::string_view snapshot, std::int64_t mark);
+  // pg_snapshot. It does not list the transactions that are newer than every one that is over; `next` bounds
+  // these: it is the number, without its epoch, that the next transaction would have drawn at a moment after
+  // the snapshot. `mark` is the id of a moment before the snapshot was taken.
+  void Note(std::string_view snapshot, std::uint32_t next, std::int64_t mark);
 
   // True once after rows may have been missed: at the start, after a transaction that was open for long, and
   // after the clock was set back.

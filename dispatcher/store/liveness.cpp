@@ -246,7 +246,7 @@ std::vector<Swept> SweepOwn(postgres::Session& session, const DispatcherId& disp
 }
 
 int ForgetClaims(postgres::Session& session, const DispatcherId& dispatcher) {
-  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
+  postgres::Transaction transaction(session, kChoreLookUps);
   const auto [first, last] = ClaimId::RangeOf(dispatcher);
   const pqxx::result forgotten =
       transaction.Exec(kForgetClaims, first.get().ToString(), last.get().ToString());

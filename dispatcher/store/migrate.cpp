@@ -32,7 +32,7 @@ constexpr const char* kEnter = R"sql(
     SET LOCAL lock_timeout = '500ms')sql";
 
 // A running migration locks what is read here. The read waits for its end, up to the limit of a statement.
-constexpr const char* kWaitForLocks = "SET LOCAL lock_timeout = 0";
+constexpr postgres::Settings kWaitForLocks{.lock_limit = std::chrono::milliseconds(0)};
 
 // The schema that has our tables, or will have them.
 constexpr const char* kHome = R"sql(
@@ -123,7 +123,8 @@ std::vector<std::string> GrantRoles(postgres::Transaction& transaction) {
 // Returns what it applied.
 Result<std::vector<std::string>> Step(postgres::Session& session, const MigrateOptions& options,
                                       Migrated& migrated) {
-  postgres::Transaction transaction(session, kEnter, kLimit);
+  postgres::Transaction transaction(session, {.statement_limit = kLimit});
+  transaction.ExecScript(kEnter);
 
   const int server = transaction.Exec("SHOW server_version_num")[0][0].as<int>();
   if (auto fault = FaultOfServer(server)) return Error{*fault};

@@ -11,7 +11,7 @@ constexpr const char* kMake = "SELECT webhook_make_partitions($1::int)";
 constexpr const char* kDropOne = "SELECT webhook_drop_partitions($1::int)";
 
 bool DropOne(postgres::Session& session, int retention_days) {
-  postgres::Transaction transaction(session, "", kChoreLimit);
+  postgres::Transaction transaction(session, kChore);
   const bool dropped = transaction.Exec(kDropOne, retention_days)[0][0].as<int>() > 0;
   transaction.Commit();
   return dropped;
@@ -20,7 +20,7 @@ bool DropOne(postgres::Session& session, int retention_days) {
 }  // namespace
 
 int MakePartitions(postgres::Session& session, int days) {
-  postgres::Transaction transaction(session, "", kChoreLimit);
+  postgres::Transaction transaction(session, kChore);
   const int ahead = transaction.Exec(kMake, days)[0][0].as<int>();
   transaction.Commit();
   return ahead;

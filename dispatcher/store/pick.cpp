@@ -168,7 +168,9 @@ OpenClaim::OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLim
       max_bytes_(limits.max_bytes),
       read_limit_(limits.read_limit),
       transaction_(std::make_unique<postgres::Transaction>(
-          session, kLookUps, of_all_ ? kManyRowsLimit : postgres::kStatementLimit)) {}
+          session,
+          postgres::Settings{.planner = kLookUps.planner,
+                             .statement_limit = of_all_ ? kManyRowsLimit : postgres::kStatementLimit})) {}
 
 Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimLimits& limits) {
   if (limits.max_rows <= 0) return Nothing{};

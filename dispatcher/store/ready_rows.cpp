@@ -11,29 +11,38 @@
 namespace postcall::store {
 namespace {
 
-// Makes rows ready whose wait for an analysis is over. Every row that becomes ready gets a new id, by which
-// the feed finds it.
+// Makes rows ready whose wait for an analysis is over, from the moment $1 on. Every row that becomes ready
+// gets a new id, by which the feed finds it.
 constexpr const char* kRipen = R"sql(
     UPDATE webhook_outbox
        SET awaits_analysis = false, id = DEFAULT
      WHERE id = ANY (ARRAY(
              SELECT id FROM webhook_outbox
-              WHERE awaits_analysis AND due_at <= statement_timestamp()
+              WHERE awaits_analysis
+                AND due_at >= 'epoch'::timestamptz + $1 * interval '1 microsecond'
+                AND due_at <= statement_timestamp()
               ORDER BY due_at
               LIMIT 500
                 FOR UPDATE SKIP LOCKED))
 )sql";
 
-// The first row is not of the outbox: it has the id of this moment, the snapshot, and the number of this
-// transaction. The moment comes before the snapshot: it is that at which the statement arrived. The number is
-// drawn after the snapshot.
+// The first row is not of the outbox. It has the id of this moment, the snapshot, how many transactions have
+// begun since number 3, and whether there is something to ripen from the moment $3 on. The moment comes
+// before the snapshot: it is that at which the statement arrived. The count comes after the snapshot: age()
+// reads it when it is first called in a transaction, and draws no number itself.
 constexpr const char* kFeed = R"sql(
     SELECT ((date_part('epoch'::text, statement_timestamp()) - 1577836800::float8) * 1000000::float8)::bigint
              * 4096::bigint AS id,
-           pg_current_snapshot()::text || ' ' || pg_current_xact_id()::text AS agent_id,
-           0::bigint AS due_at
+           pg_current_snapshot()::text AS agent_id,
+           age('3'::xid)::bigint AS due_at,
+           (SELECT due_at FROM webhook_outbox
+             WHERE awaits_analysis
+               AND due_at >= 'epoch'::timestamptz + $3 * interval '1 microsecond'
+               AND due_at <= statement_timestamp()
+             ORDER BY due_at
+             LIMIT 1) IS NOT NULL AS is_ripe
      UNION ALL
-    (SELECT id, agent_id, (extract(epoch FROM due_at) * 1000000)::bigint
+    (SELECT id, agent_id, (extract(epoch FROM due_at) * 1000000)::bigint, false
        FROM webhook_outbox
       WHERE id > $1
         AND NOT awaits_analysis
@@ -64,33 +73,65 @@ constexpr const char* kWalk = R"sql(
       FROM first
 )sql";
 
-constexpr int kMostRows = 10'000;  // of one statement
+constexpr std::int64_t kMostRows = 10'000;  // of one statement
 
 ReadyRow RowOf(const pqxx::row& row) {
   return {AgentId(std::string(postgres::TextOf(row["agent_id"]))),
           {postgres::MomentOf(row["due_at"]), DeliveryId(row["id"].as<std::int64_t>())}};
 }
 
+// What the first row of kFeed says.
+struct FeedHead {
+  std::int64_t mark = 0;
+  std::string snapshot;
+  std::uint32_t next = 0;  // number of a transaction
+  bool is_ripe = false;
+};
+
+FeedHead HeadOf(const pqxx::row& row) {
+  return {.mark = row["id"].as<std::int64_t>(),
+          .snapshot = row["agent_id"].c_str(),
+          .next = static_cast<std::uint32_t>(row["due_at"].as<std::int64_t>()) + 3,
+          .is_ripe = row["is_ripe"].as<bool>()};
+}
+
+// When an id was drawn.
+DatabaseTime MomentOf(std::int64_t id) {
+  constexpr DatabaseTime kBegin = std::chrono::sys_days(std::chrono::year(2020) / 1 / 1);
+  return kBegin + std::chrono::microseconds(id / 4096);
+}
+
+void Ripen(postgres::Session& session, DatabaseTime from) {
+  postgres::Transaction transaction(session, kLookUps);
+  transaction.ExecPrepared(kRipen, postgres::ToMicroseconds(from));
+  transaction.Commit();
+}
+
 }  // namespace
 
 std::vector<ReadyRow> ReadyFeed::Read(postgres::Session& session) {
-  postgres::Transaction transaction(session, kLookUps);
-  if (std::exchange(connection_, session.connection_number()) != session.connection_number())
-    start_ = FeedStart();
-  const bool ripened = transaction.ExecPrepared(kRipen).affected_rows() > 0;
   std::vector<ReadyRow> rows;
-  std::optional<std::pair<std::string, std::int64_t>> noted;
+  std::optional<FeedHead> head;
   std::int64_t from = start_.from();
   for (bool more = true; more;) {
-    const pqxx::result read = transaction.ExecPrepared(kFeed, from, kMostRows);
-    // The first snapshot counts: later ones only show more.
-    if (!noted) noted.emplace(read[0]["agent_id"].c_str(), read[0]["id"].as<std::int64_t>());
+    const SteadyTime begin = Steady::now();
+    const DatabaseTime ripe_from = ripe_start_.From(begin);
+    const pqxx::result read = postgres::Transaction::Read(session, kLookUps, kFeed, from, kMostRows,
+                                                          postgres::ToMicroseconds(ripe_from));
     for (pqxx::result::size_type i = 1; i < read.size(); ++i) rows.push_back(RowOf(read[i]));
-    more = static_cast<int>(read.size()) > kMostRows;
+    more = static_cast<std::int64_t>(read.size()) > kMostRows;
     if (more) from = rows.back().at.id.get();
+    // The first snapshot counts: later ones only show more.
+    if (head) continue;
+    head = HeadOf(read[0]);
+    ripe_start_.Note(head->is_ripe, MomentOf(head->mark), begin, Steady::now());
+    if (!head->is_ripe) continue;
+    Ripen(session, ripe_from);
+    more = true;  // what is ready now
   }
-  if (ripened) transaction.Commit();
-  start_.Note(noted->first, noted->second);
+  if (std::exchange(connection_, session.connection_number()) != session.connection_number())
+    start_ = FeedStart();
+  start_.Note(head->snapshot, head->next, head->mark);
   return rows;
 }
 

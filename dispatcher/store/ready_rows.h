@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "dispatcher/postgres/database.h"
 #include "dispatcher/store/feed_start.h"
+#include "dispatcher/store/ripe_start.h"
 #include "schema/ids.h"
 
 namespace postcall::store {
@@ -40,6 +41,7 @@ class ReadyFeed {
 
  private:
   FeedStart start_;
+  RipeStart ripe_start_;
   std::uint64_t connection_ = 0;  // of the last read; another connection may lead to another server
 };
 

@@ -44,16 +44,16 @@ constexpr const char* kCloseHours = "SELECT webhook_close_hours()";
 OutboxSample SampleOutbox(postgres::Session& session) {
   OutboxSample sample;
   {
-    postgres::Transaction transaction(session, "", kChoreLimit);
+    postgres::Transaction transaction(session, kChore);
     sample.depth = transaction.Exec(kDepth, OutboxSample::kDepthCap)[0][0].as<std::int64_t>();
   }
-  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
+  postgres::Transaction transaction(session, kChoreLookUps);
   sample.oldest_age_s = transaction.Exec(kOldestAge)[0][0].as<double>();
   return sample;
 }
 
 RecentSample SampleRecent(postgres::Session& session) {
-  postgres::Transaction transaction(session, kLookUps, kChoreLimit);
+  postgres::Transaction transaction(session, kChoreLookUps);
   const pqxx::result rows = transaction.Exec(kRecent);
   RecentSample sample{.enqueued = rows[0]["enqueued"].as<std::int64_t>()};
   for (std::size_t i = 0; i < kDeclineReasons.size(); ++i) {
@@ -63,12 +63,12 @@ RecentSample SampleRecent(postgres::Session& session) {
 }
 
 std::int64_t SampleUnaccounted(postgres::Session& session) {
-  postgres::Transaction transaction(session, "", kChoreLimit);
+  postgres::Transaction transaction(session, kChore);
   return transaction.Exec(kUnaccounted)[0][0].as<std::int64_t>();
 }
 
 int CloseHours(postgres::Session& session) {
-  postgres::Transaction transaction(session, "", kChoreLimit);
+  postgres::Transaction transaction(session, kChore);
   const int closed = transaction.Exec(kCloseHours)[0][0].as<int>();
   transaction.Commit();
   return closed;

@@ -3,38 +3,43 @@
 #pragma once
 
 #include <chrono>
-#include <string>
+
+#include "dispatcher/postgres/transaction.h"
 
 namespace postcall::store {
-
-// No chore holds up its thread for 30 s (CONTRACT §8).
-inline constexpr std::chrono::seconds kChoreLimit{20};
 
 // For statements that look rows up one by one, in tables that fill and empty so fast that statistics are
 // always out of date. No plan reads a whole table because it was empty, or sorts because there were few
 // rows: rows that are wanted in an order are read from the index that has this order.
-inline constexpr const char* kLookUps = R"sql(
-    SET LOCAL enable_indexscan = on;
-    SET LOCAL enable_nestloop = on;
-    SET LOCAL enable_seqscan = off;
-    SET LOCAL enable_hashjoin = off;
-    SET LOCAL enable_mergejoin = off;
-    SET LOCAL enable_material = off;
-    SET LOCAL enable_sort = off)sql";
+inline constexpr postgres::Settings kLookUps{.planner = R"sql(
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_nestloop', 'on', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('enable_material', 'off', true),
+    set_config('enable_sort', 'off', true))sql"};
+
+// No chore holds up its thread for 30 s (CONTRACT §8).
+inline constexpr std::chrono::seconds kChoreLimit{20};
+inline constexpr postgres::Settings kChore{.statement_limit = kChoreLimit};
+inline constexpr postgres::Settings kChoreLookUps{.planner = kLookUps.planner,
+                                                  .statement_limit = kChoreLimit};
 
 // For statements that join a batch of keys to the log. The rows are found by the moments of their claims
 // and then matched in a hash: a nested loop would look through the whole batch for each row. They are
 // planned each time: a plan that was made while today's partition was empty may use any index, and is kept.
-inline constexpr const char* kByKeys = R"sql(
-    SET LOCAL enable_indexscan = on;
-    SET LOCAL enable_hashjoin = on;
-    SET LOCAL enable_seqscan = off;
-    SET LOCAL enable_nestloop = off;
-    SET LOCAL enable_mergejoin = off;
-    SET LOCAL plan_cache_mode = force_custom_plan)sql";
+inline constexpr postgres::Settings kByKeys{.planner = R"sql(
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_hashjoin', 'on', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_nestloop', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true))sql"};
 
 // The same for outcomes: a row that another transaction locks is left out soon and is written later, and the
 // rows that can be written do not wait for it.
-inline const std::string kByKeysUnlocked = kByKeys + std::string("; SET LOCAL lock_timeout = '200ms'");
+inline constexpr postgres::Settings kByKeysUnlocked{.planner = kByKeys.planner,
+                                                    .lock_limit = std::chrono::milliseconds(200)};
 
 }  // namespace postcall::store

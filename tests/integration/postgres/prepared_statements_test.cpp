@@ -14,9 +14,13 @@ class PreparedStatements : public SessionTest {
     transaction.Commit();
     return value;
   }
+  // Without those of the settings.
   static int Prepared(Session& session) {
     Transaction transaction(session);
-    return transaction.Exec("SELECT count(*) FROM pg_prepared_statements")[0][0].as<int>();
+    return transaction
+        .Exec("SELECT count(*) FROM pg_prepared_statements WHERE statement NOT LIKE '%SELECT set_config%'")[0]
+                                                                                                           [0]
+        .as<int>();
   }
 
   static constexpr const char* kStatement = "SELECT 1 + $1::int";
@@ -53,10 +57,21 @@ TEST_F(PreparedStatements, ThatTheServerRefusesArePreparedTheNextTime) {
 // A pooler that passes on the server's process id would cause this.
 TEST_F(PreparedStatements, AreNotUsedAnyMoreOnceOneWasLost) {
   Exec(session_, kStatement);
-  Transaction(session_).Exec("DEALLOCATE ALL");
-  EXPECT_THROW(Exec(session_, kStatement), Unavailable);
+  {
+    Transaction transaction(session_);
+    transaction.Exec("DEALLOCATE ALL");
+    EXPECT_THROW(transaction.ExecPrepared(kStatement, 9), Unavailable);
+  }
   EXPECT_EQ(Exec(session_, kStatement), 10);
   EXPECT_EQ(Prepared(session_), 0);
+}
+
+TEST_F(PreparedStatements, ThatAreLostBetweenTransactionsAreNotMissed) {
+  Exec(session_, kStatement);
+  Transaction(session_).Exec("DEALLOCATE ALL");
+  EXPECT_EQ(Exec(session_, kStatement), 10);
+  EXPECT_EQ(Prepared(session_), 0);
+  EXPECT_EQ(session_.connection_number(), 2u);
 }
 
 // A plan's result may get another type while the program runs.

@@ -51,7 +51,7 @@ TEST_F(Connecting, UsesUtf8WhateverTheUrlSays) {
 TEST_F(Connecting, LeavesNoSettingBehind) {
   One(session_, "SELECT 1");
   // The settings that the next client of a pooled server connection would have.
-  Transaction transaction(session_, "SELECT 1");
+  Transaction transaction(session_);
   EXPECT_EQ(transaction.Exec("SELECT current_setting('statement_timeout')")[0][0].c_str(),
             std::string("10s"));
   EXPECT_EQ(transaction.Exec("SELECT current_setting('enable_seqscan')")[0][0].c_str(), std::string("on"));
@@ -90,7 +90,7 @@ TEST_F(Connecting, EndsWithAnErrorWhenTheServerIsStopped) {
        .application_name = "stalled"});
   const SteadyTime start = Steady::now();
   {
-    Transaction transaction(session, "", std::chrono::seconds(0));
+    Transaction transaction(session, {.statement_limit = std::chrono::seconds(0)});
     transaction.Exec("SELECT 1");
     proxy.Stall(true);
     EXPECT_THROW(transaction.Exec("SELECT 1"), Unavailable);
@@ -171,24 +171,6 @@ TEST_F(Connecting, KeepsTheConnectionWhenOnlyALimitOfTimePassed) {
   EXPECT_TRUE(session_.connected());
   holder.abort();
   EXPECT_NO_THROW(Write(session_));
-  EXPECT_EQ(session_.connection_number(), 1u);
-}
-
-// The settings of a transaction may wait for a lock themselves.
-TEST_F(Connecting, KeepsTheConnectionWhenATransactionCannotBegin) {
-  pqxx::connection other(url_);
-  pqxx::work holder(other);
-  holder.exec("LOCK TABLE written");
-  One(session_, "SELECT 1");
-  try {
-    Transaction(session_, "SET LOCAL lock_timeout = '10ms'; LOCK TABLE written");
-    FAIL();
-  } catch (const Unavailable& error) {
-    EXPECT_EQ(error.sqlstate(), "55P03");
-  }
-  EXPECT_TRUE(session_.connected());
-  holder.abort();
-  EXPECT_EQ(One(session_, "SELECT 1"), "1");
   EXPECT_EQ(session_.connection_number(), 1u);
 }
 
@@ -294,7 +276,7 @@ TEST_F(Attempt, ThatMaySucceedLaterEndsTheTransaction) {
   pqxx::connection other(url_);
   pqxx::work holder(other);
   holder.exec("LOCK TABLE written");
-  Transaction transaction(session_, "SET LOCAL lock_timeout = '10ms'");
+  Transaction transaction(session_, {.lock_limit = std::chrono::milliseconds(10)});
   try {
     transaction.Attempt("INSERT INTO written VALUES (1)");
     FAIL();

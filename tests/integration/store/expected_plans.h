@@ -17,7 +17,9 @@ struct Expected {
 inline const std::vector<Expected> kExpected = {
     // claim
     {"AS share (agent_id, due_at, id, max_rows)", {"Index Scan webhook_outbox_ready", "Nested Loop"}},
-    {"pg_current_snapshot()::text", {"Index Scan webhook_outbox_pkey"}},
+    {"pg_current_snapshot()::text",
+     {"Index Scan webhook_outbox_pkey", "Index Only Scan webhook_outbox_awaiting_due",
+      "Index Scan webhook_outbox_awaiting_due"}},
     {"first (agent_id, due_at, id, agents)",
      {"Index Scan webhook_outbox_ready", "Index Only Scan webhook_outbox_ready", "Nested Loop"}},
     {"SET awaits_analysis = false, id = DEFAULT\n     WHERE",

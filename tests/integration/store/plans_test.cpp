@@ -100,9 +100,19 @@ class Plans : public StoreTest {
     const std::string n = std::to_string(++lives_);
     AddCalls("agent-1", 6, "life-" + n + "-a-");
     AddCalls("agent-2", 6, "life-" + n + "-b-");
-    const Made claimed = dispatcher_.ClaimAll(session, 10);
-    ASSERT_THAT(claimed.to_send, SizeIs(10));
-    const std::vector<DeliveryKey> keys = KeysOf(claimed);
+    Query(
+        "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis) VALUES "
+        "('ripe-" +
+        n + "', 'agent-2', 'completion', now(), now(), true)");
+    // On a busy machine a claim leaves calls that it has no time to read.
+    Made claimed;
+    std::vector<DeliveryKey> keys;
+    while (keys.size() < 10) {
+      claimed = dispatcher_.ClaimAll(session, 10 - static_cast<int>(keys.size()));
+      const std::vector<DeliveryKey> more = KeysOf(claimed);
+      ASSERT_FALSE(more.empty());
+      keys.insert(keys.end(), more.begin(), more.end());
+    }
     EXPECT_THAT(Confirm(session, dispatcher_.id(), keys).still_ours, SizeIs(10));
     const InDoubt doubt = dispatcher_.DoubtOf(claimed, Value("SELECT pg_current_xact_id()"));
     EXPECT_EQ(ResolveClaim(session, doubt).fate, Fate::kCommitted);

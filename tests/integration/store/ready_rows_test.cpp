@@ -20,71 +20,106 @@ TEST(FeedStartOf, AFeedWithoutOpenTransactionsIsTheMomentBefore) {
   FeedStart start;
   EXPECT_TRUE(start.TakeMissed()) << "a walk finds what is there at the start";
   EXPECT_FALSE(start.TakeMissed());
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
   EXPECT_EQ(start.from(), 100 * FeedStart::kSecond - FeedStart::kSlack);
   EXPECT_FALSE(start.TakeMissed());
 }
 
 TEST(FeedStartOf, AFeedBesideAYoungTransactionIsWhereItsRowsMayBegin) {
   FeedStart start;
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
-  start.Note("10:11:10 11", 100 * FeedStart::kSecond + 5 * kMillisecond);
-  start.Note("10:11:10 11", 100 * FeedStart::kSecond + 900 * kMillisecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 11, 100 * FeedStart::kSecond + 5 * kMillisecond);
+  start.Note("10:11:10", 11, 100 * FeedStart::kSecond + 900 * kMillisecond);
   EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
-  start.Note("11:11: 11", 100 * FeedStart::kSecond + 905 * kMillisecond);
+  start.Note("11:11:", 11, 100 * FeedStart::kSecond + 905 * kMillisecond);
   EXPECT_GT(start.from(), 100 * FeedStart::kSecond + 800 * kMillisecond) << "its rows were read by now";
 }
 
 // Nothing newer is over yet, so the snapshot does not list it.
 TEST(FeedStartOf, AFeedBesideTheNewestTransactionIsWhereItsRowsMayBegin) {
   FeedStart start;
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
-  start.Note("10:10: 11", 100 * FeedStart::kSecond + 300 * kMillisecond);
-  start.Note("10:12:10 12", 100 * FeedStart::kSecond + 600 * kMillisecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
+  start.Note("10:10:", 11, 100 * FeedStart::kSecond + 300 * kMillisecond);
+  start.Note("10:12:10", 12, 100 * FeedStart::kSecond + 600 * kMillisecond);
   EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedBesideALongTransactionIsTheMomentBeforeUntilItIsOver) {
   FeedStart start;
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
-  start.Note("10:11:10 11", 101 * FeedStart::kSecond);
-  start.Note("10:11:10 11", 107 * FeedStart::kSecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 11, 101 * FeedStart::kSecond);
+  start.Note("10:11:10", 11, 107 * FeedStart::kSecond);
   EXPECT_GT(start.from(), 106 * FeedStart::kSecond) << "the rows of six seconds are not read each time";
-  start.Note("11:11: 11", 108 * FeedStart::kSecond);
+  start.Note("11:11:", 11, 108 * FeedStart::kSecond);
   EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
-  start.Note("11:11: 11", 109 * FeedStart::kSecond);
+  start.Note("11:11:", 11, 109 * FeedStart::kSecond);
   EXPECT_GT(start.from(), 108 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedAfterAVeryLongTransactionNeedsAWalk) {
   FeedStart start;
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
-  start.Note("10:11:10 11", 101 * FeedStart::kSecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
+  start.Note("10:11:10", 11, 101 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("10:11:10 11", 400 * FeedStart::kSecond);
+  start.Note("10:11:10", 11, 400 * FeedStart::kSecond);
   EXPECT_FALSE(start.TakeMissed());
-  start.Note("11:11: 11", 401 * FeedStart::kSecond);
+  start.Note("11:11:", 11, 401 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
   EXPECT_GT(start.from(), 400 * FeedStart::kSecond);
 }
 
 TEST(FeedStartOf, AFeedThatBeganBesideATransactionNeedsAWalkAfterIt) {
   FeedStart start;
-  start.Note("10:12:10,11 12", 100 * FeedStart::kSecond);
+  start.Note("10:12:10,11", 12, 100 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("11:12:11 12", 101 * FeedStart::kSecond);
+  start.Note("11:12:11", 12, 101 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
-  start.Note("12:12: 12", 102 * FeedStart::kSecond);
+  start.Note("12:12:", 12, 102 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
+}
+
+// The server's count begins again after 4 billion; the numbers in snapshots do not.
+TEST(FeedStartOf, AFeedBesideTheNewestTransactionsOfAnEpochIsWhereTheirRowsMayBegin) {
+  FeedStart start;
+  start.Note("4294967294:4294967294:", 4294967294, 100 * FeedStart::kSecond);
+  start.Note("4294967294:4294967294:", 5, 100 * FeedStart::kSecond + 300 * kMillisecond);
+  start.Note("4294967299:4294967301:4294967299", 5, 100 * FeedStart::kSecond + 600 * kMillisecond);
+  EXPECT_LE(start.from(), 100 * FeedStart::kSecond);
+  start.Note("4294967301:4294967301:", 5, 100 * FeedStart::kSecond + 900 * kMillisecond);
+  start.Note("4294967301:4294967301:", 5, 101 * FeedStart::kSecond);
+  EXPECT_GT(start.from(), 100 * FeedStart::kSecond + 900 * kMillisecond);
 }
 
 TEST(FeedStartOf, AFeedWhoseClockWasSetBackNeedsAWalk) {
   FeedStart start;
-  start.Note("10:10: 10", 100 * FeedStart::kSecond);
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
   start.TakeMissed();
-  start.Note("10:10: 10", 98 * FeedStart::kSecond);
+  start.Note("10:10:", 10, 98 * FeedStart::kSecond);
   EXPECT_TRUE(start.TakeMissed());
   EXPECT_LT(start.from(), 98 * FeedStart::kSecond);
+}
+
+TEST(RipeStartOf, ALookIsTheEndOfTheLastOneThatFoundNothing) {
+  RipeStart start;
+  const SteadyTime now = Steady::now();
+  const DatabaseTime moment{std::chrono::hours(1)};
+  EXPECT_EQ(start.From(now), DatabaseTime());
+  start.Note(false, moment, now, now);
+  EXPECT_EQ(start.From(now), moment - RipeStart::kSlack);
+  start.Note(true, moment + std::chrono::seconds(5), now, now);
+  EXPECT_EQ(start.From(now), moment - RipeStart::kSlack) << "there may be more";
+}
+
+TEST(RipeStartOf, ALookIsNowAndThenTheBeginning) {
+  RipeStart start;
+  const SteadyTime now = Steady::now();
+  start.Note(true, DatabaseTime(), now, now);
+  EXPECT_EQ(start.From(now), DatabaseTime()) << "there may be more";
+  const DatabaseTime moment{std::chrono::hours(1)};
+  const auto took = std::chrono::milliseconds(100);
+  start.Note(false, moment, now, now + took);
+  EXPECT_NE(start.From(now + took + RipeStart::kRest * took - std::chrono::milliseconds(1)), DatabaseTime());
+  EXPECT_EQ(start.From(now + took + RipeStart::kRest * took), DatabaseTime());
 }
 
 class Feeding : public StoreTest {
@@ -145,7 +180,19 @@ TEST_F(Feeding, SeesRowsWhoseWaitIsOver) {
   EXPECT_THAT(Read(), IsEmpty());
   Query("UPDATE webhook_outbox SET due_at = now()");
   EXPECT_THAT(Read(), ElementsAre("a")) << "the feed itself makes it ready";
+  EXPECT_THAT(Read(), ElementsAre("a")) << "a young row comes again";
   EXPECT_EQ(Value("SELECT awaits_analysis FROM webhook_outbox"), "f");
+}
+
+// A row that commits late is behind where the feed usually looks.
+TEST_F(Feeding, SeesRowsWhoseWaitWasOverBeforeTheyWereCommitted) {
+  Read();
+  AddCalls("a", 600, "a");
+  Query("UPDATE webhook_outbox SET awaits_analysis = true, due_at = now() - interval '1 minute'");
+  Query("SELECT pg_sleep(1.1)");  // RipeStart::kEvery
+  EXPECT_THAT(Read(), ElementsAre("a"));
+  EXPECT_THAT(Read(), ElementsAre("a"));
+  EXPECT_EQ(Value("SELECT count(*) FROM webhook_outbox WHERE awaits_analysis"), "0") << "500 at a time";
 }
 
 TEST_F(Feeding, SeesRowsThatAHintMakesReady) {
