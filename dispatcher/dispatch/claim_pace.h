@@ -26,7 +26,7 @@ class ClaimPace {
   // While nothing is due, the pause is a part of the time since something was claimed. Calls that come
   // together are then claimed together, and those that come now and then do not wait for long.
   static constexpr int kPartOfTime = 16;
-  static constexpr Steady::duration kShortestPause = std::chrono::milliseconds(5);
+  static constexpr Steady::duration kShortestPause = std::chrono::milliseconds(2);
   static constexpr Steady::duration kLongestPause = std::chrono::milliseconds(100);
   // The longest that rows wait for more slots than few.
   static constexpr Steady::duration kPauseWhileFull = std::chrono::milliseconds(20);
