@@ -3,8 +3,6 @@
 #include <pqxx/except>
 #include <pqxx/nontransaction>
 #include <pqxx/subtransaction>
-#include <utility>
-#include <vector>
 
 #include "dispatcher/postgres/connection.h"
 #include "dispatcher/postgres/error_text.h"
@@ -28,21 +26,15 @@ constexpr const char* kReadCommitted =
 // With array_nulls off, the NULLs of a batch would be read as texts.
 // A role's client_min_messages could hide the one warning that matters (see StandbyWait).
 constexpr const char* kSettings = R"sql(
-           set_config('idle_in_transaction_session_timeout', '15s', true),
+    SELECT set_config('idle_in_transaction_session_timeout', '15s', true),
            set_config('jit', 'off', true),
            set_config('array_nulls', 'on', true),
            set_config('client_min_messages', 'warning', true),
            CASE WHEN current_setting('transaction_timeout', true) <> '0'
                 THEN set_config('transaction_timeout', '0', true) END,
            CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', true) END)sql";
-
-// The statement that sets all of them; the limits are SQL.
-std::string SetAll(const char* planner, const std::string& statement_limit, const std::string& lock_limit) {
-  return "SELECT set_config('statement_timeout', " + statement_limit +
-         ", true), set_config('lock_timeout', " + lock_limit + ", true)," + kSettings +
-         (*planner == '\0' ? "" : ",") + planner;
-}
+                THEN set_config('synchronous_commit', 'on', true) END
+)sql";
 
 // In libpqxx 6 these errors are no sql_error and have no code.
 const char* CodeOf(const pqxx::transaction_rollback& error) {
@@ -52,43 +44,6 @@ const char* CodeOf(const pqxx::transaction_rollback& error) {
 }
 
 }  // namespace
-
-// Several statements in one message to the server, which is one round trip. A message executes prepared
-// statements by their names, and prepares them before if this connection does not know them yet.
-class Transaction::Message {
- public:
-  explicit Message(Session::State& state) : state_(state) {}
-
-  void Add(const std::string& statement) { text_ += statement + "; "; }
-
-  // `key` is the constant that this connection knows the statement by.
-  void Execute(const char* key, const std::string& statement, const std::string& parameters) {
-    const auto known = state_.prepared.find(key);
-    std::string name;
-    if (known != state_.prepared.end()) {
-      name = known->second;
-    } else {
-      name = state_.NewName();
-      text_ += "PREPARE " + name + " AS " + statement + "; ";
-      prepared_.emplace_back(key, name);
-    }
-    text_ += "EXECUTE " + name + "(" + parameters + "); ";
-  }
-
-  bool is_all_known() const { return prepared_.empty(); }
-
-  // The result of the last statement.
-  pqxx::result Send(pqxx::transaction_base& work) {
-    pqxx::result result = work.exec(text_);
-    state_.prepared.insert(prepared_.begin(), prepared_.end());
-    return result;
-  }
-
- private:
-  Session::State& state_;
-  std::string text_;
-  std::vector<std::pair<const char*, std::string>> prepared_;
-};
 
 Transaction::Transaction(Session& session, const Settings& settings, NotBegun)
     : state_(*session.state_), settings_(settings) {
@@ -111,66 +66,73 @@ Transaction::Transaction(Session& session, const Settings& settings)
   state_.prepared.clear();
   ++state_.number;
   state_.direct = false;
-  Guarded([&] {
-    pqxx::nontransaction work(*state_.connection);
-    const pqxx::result facts =
-        work.exec("SELECT pg_backend_pid(), current_setting('statement_timeout') <> '0'");
+  try {
     // A pooler gives its clients other process ids than the server's.
-    state_.direct = !state_.is_pooled && facts[0][0].as<int>() == state_.connection->backendpid();
-    state_.has_statement_limit = facts[0][1].as<bool>();
-  });
+    const auto pid = ExecAlone("SELECT pg_backend_pid()")[0][0].as<int>();
+    state_.direct = !state_.is_pooled && pid == state_.connection->backendpid();
+  } catch (const DatabaseError&) {
+    if (state_.connection) DropConnection();  // the next one may show it
+    throw;
+  }
   Begin();
 }
 
 Transaction::~Transaction() { RollBack(); }
 
 void Transaction::Begin() {
+  const std::string settings = AllSettings();
   Guarded([&] {
     work_.emplace(*state_.connection);
-    Message message(state_);
-    message.Add(kReadCommitted);
-    AddSettings(message);
-    message.Send(*work_);
+    work_->exec(settings);
   });
 }
 
-void Transaction::AddSettings(Message& message) const {
-  const auto milliseconds = [](std::chrono::milliseconds limit) {
-    return "'" + std::to_string(limit.count()) + "'";
-  };
-  const std::string statement_limit = milliseconds(settings_.statement_limit);
-  const std::string lock_limit = milliseconds(settings_.lock_limit);
-  if (state_.direct) {
-    message.Execute(settings_.planner, SetAll(settings_.planner, "$1", "$2"),
-                    statement_limit + ", " + lock_limit);
-  } else {
-    message.Add(SetAll(settings_.planner, statement_limit, lock_limit));
+std::string Transaction::AllSettings() {
+  std::string message = kReadCommitted;
+  message += "; SET LOCAL statement_timeout = " +
+             std::to_string(std::chrono::milliseconds(settings_.statement_limit).count());
+  message += "; SET LOCAL lock_timeout = " + std::to_string(settings_.lock_limit.count());
+  for (const char* statement : {kSettings, settings_.planner}) {
+    if (statement == nullptr) continue;
+    message += "; ";
+    message += state_.direct ? "EXECUTE " + NameInSql(statement) : statement;
   }
+  return message;
 }
 
 std::optional<pqxx::result> Transaction::ReadInOneMessage(Session& session, const Settings& settings,
                                                           const char* statement,
                                                           std::initializer_list<std::int64_t> parameters) {
-  Session::State& state = *session.state_;
-  if (!state.connection || !state.direct || state.has_statement_limit) return std::nullopt;
+  const Session::State& state = *session.state_;
+  if (!state.connection || !state.direct) return std::nullopt;
   std::string list;
   for (const std::int64_t parameter : parameters)
     list += (list.empty() ? "" : ", ") + std::to_string(parameter);
-  Transaction transaction(session, settings, NotBegun{});
-  Message message(state);
-  message.Add(kReadCommitted);
-  transaction.AddSettings(message);
-  message.Execute(statement, statement, list);
-  transaction.was_planned_before_ = message.is_all_known();
   try {
-    return transaction.Guarded([&] {
-      pqxx::nontransaction work(*state.connection);
-      return message.Send(work);
-    });
+    Transaction transaction(session, settings, NotBegun{});
+    const std::string all_settings = transaction.AllSettings();
+    const std::string name = transaction.NameInSql(statement);
+    return transaction.ExecAlone(all_settings + "; EXECUTE " + name + "(" + list + ")");
   } catch (const Unavailable&) {
     if (state.connection) throw;
-    return std::nullopt;  // the connection was lost while idle
+    return std::nullopt;  // the connection is gone, and a read may be repeated on a new one
   }
+}
+
+pqxx::result Transaction::ExecAlone(const std::string& statements) {
+  return Guarded([&] {
+    pqxx::nontransaction work(*state_.connection);
+    return work.exec(statements);
+  });
+}
+
+std::string Transaction::NameInSql(const char* statement) {
+  const auto known = state_.prepared.find(statement);
+  was_planned_before_ = known != state_.prepared.end();
+  if (was_planned_before_) return known->second;
+  const std::string name = state_.NewName();
+  ExecAlone("PREPARE " + name + " AS " + statement);
+  return state_.prepared.emplace(statement, name).first->second;
 }
 
 // libpqxx 7 sends the text at once, so the name is noted only when the server accepted it. libpqxx 6 sends it

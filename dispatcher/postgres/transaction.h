@@ -26,12 +26,10 @@ struct Session::State {
   std::uint64_t number = 0;
   bool direct = false;     // the connection leads to the server itself and not to a pooler
   bool is_pooled = false;  // it seemed direct, and then a prepared statement was missing
-  // The server's default: the limit of a statement is set in time, also when both are in one message.
-  bool has_statement_limit = false;
   // Names on this connection, by the constants that they stand for.
   std::unordered_map<const char*, std::string> prepared;
   int names = 0;  // how many names were given to statements
-  // It is never given twice, even when PREPARE failed.
+  // A name is never given twice, even when PREPARE failed.
   std::string NewName() { return "postcall_" + std::to_string(++names); }
   Watchdog watchdog;
 };
@@ -50,7 +48,7 @@ inline constexpr std::chrono::seconds kForTheAnswer{5};
 // What a transaction sets besides what all of them set. All settings are local to it, so that PgBouncer in
 // transaction mode can lend its server connection to other clients in between.
 struct Settings {
-  const char* planner = "";  // calls of set_config that say how statements are planned; a constant
+  const char* planner = nullptr;  // a statement that sets how others are planned, a constant; or none
   std::chrono::seconds statement_limit = kStatementLimit;
   std::chrono::milliseconds lock_limit{3000};  // 0: as long as a statement may take
 };
@@ -107,16 +105,21 @@ class Transaction {
   bool Commit();
 
  private:
-  // Neither connects nor begins.
+  // This one neither connects nor begins.
   struct NotBegun {};
   Transaction(Session& session, const Settings& settings, NotBegun);
-  class Message;
   void Begin();
-  void AddSettings(Message& message) const;
-  // Nothing when the connection must be made first, or this is not possible on it.
+  // The statements that set everything, to be the first ones of a transaction.
+  std::string AllSettings();
+  // Returns nothing when there is no connection yet, when it leads to a pooler, or when it was lost.
   static std::optional<pqxx::result> ReadInOneMessage(Session& session, const Settings& settings,
                                                       const char* statement,
                                                       std::initializer_list<std::int64_t> parameters);
+  // Executes statements while no transaction is open.
+  pqxx::result ExecAlone(const std::string& statements);
+  // The name of a prepared statement, for EXECUTE. Prepares it if necessary, while no transaction is open.
+  std::string NameInSql(const char* statement);
+  // The same for libpqxx, which has names of its own.
   const std::string& NameOf(const char* statement);
   void RollBack();
   void DropConnection();

@@ -16,25 +16,32 @@ std::uint64_t TakeNumber(std::string_view& text) {
   return number;
 }
 
+struct OpenTransactions {
+  std::set<std::uint64_t> numbers;
+  bool are_all = true;
+};
+
 // The transactions that were open in "xmin:xmax:open,open,…", and those that began before `next`.
-std::set<std::uint64_t> OpenIn(std::string_view snapshot, std::uint32_t next) {
+OpenTransactions OpenIn(std::string_view snapshot, std::uint32_t next) {
   TakeNumber(snapshot);
   const std::uint64_t max = TakeNumber(snapshot);
-  std::set<std::uint64_t> open;
-  while (!snapshot.empty()) open.insert(TakeNumber(snapshot));
+  OpenTransactions open;
+  while (!snapshot.empty()) open.numbers.insert(TakeNumber(snapshot));
   const auto newer = static_cast<std::int32_t>(next - static_cast<std::uint32_t>(max));
-  for (std::int32_t i = 0; i < newer; ++i) open.insert(max + static_cast<std::uint64_t>(i));
+  open.are_all = newer <= FeedStart::kMostNewer;
+  for (std::int32_t i = 0; i < std::min(newer, FeedStart::kMostNewer); ++i)
+    open.numbers.insert(max + static_cast<std::uint64_t>(i));
   return open;
 }
 
 }  // namespace
 
 void FeedStart::Note(std::string_view snapshot, std::uint32_t next, std::int64_t mark) {
-  const std::set<std::uint64_t> open = OpenIn(snapshot, next);
-  if (mark + kSlack < mark_) missed_ = true;
+  const OpenTransactions open = OpenIn(snapshot, next);
+  if (!open.are_all || mark + kSlack < mark_) missed_ = true;
   std::int64_t from = mark;
   for (auto floor = floors_.begin(); floor != floors_.end();) {
-    if (open.contains(floor->first)) {
+    if (open.numbers.contains(floor->first)) {
       ++floor;
       continue;
     }
@@ -45,7 +52,7 @@ void FeedStart::Note(std::string_view snapshot, std::uint32_t next, std::int64_t
     }
     floor = floors_.erase(floor);
   }
-  for (const std::uint64_t id : open) floors_.try_emplace(id, mark_ - kSlack);
+  for (const std::uint64_t number : open.numbers) floors_.try_emplace(number, mark_ - kSlack);
   for (const auto& [id, floor] : floors_) {
     if (mark - floor <= kYoung) from = std::min(from, floor);
   }

@@ -19,6 +19,9 @@ class FeedStart {
   static constexpr std::int64_t kYoung = kSecond;
   // A transaction that was open for longer, but not longer than this, is read once when it is over.
   static constexpr std::int64_t kOld = 10 * kSecond;
+  // More transactions that are newer than the snapshot's last one are not told apart, and a walk finds their
+  // rows. There are as many only when one transaction has very many subtransactions.
+  static constexpr std::int32_t kMostNewer = 1000;
   // Clocks of server processes differ by less than this.
   static constexpr std::int64_t kSlack = kSecond / 20;
 

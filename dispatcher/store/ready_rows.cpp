@@ -11,8 +11,8 @@
 namespace postcall::store {
 namespace {
 
-// Makes rows ready whose wait for an analysis is over, from the moment $1 on. Every row that becomes ready
-// gets a new id, by which the feed finds it.
+// Makes rows ready whose wait for an analysis is over, the first of them at the moment $1. Every row that
+// becomes ready gets a new id, by which the feed finds it.
 constexpr const char* kRipen = R"sql(
     UPDATE webhook_outbox
        SET awaits_analysis = false, id = DEFAULT
@@ -27,22 +27,24 @@ constexpr const char* kRipen = R"sql(
 )sql";
 
 // The first row is not of the outbox. It has the id of this moment, the snapshot, how many transactions have
-// begun since number 3, and whether there is something to ripen from the moment $3 on. The moment comes
-// before the snapshot: it is that at which the statement arrived. The count comes after the snapshot: age()
-// reads it when it is first called in a transaction, and draws no number itself.
+// begun since number 3, and when the first row became due that is to be made ready, from the moment $3 on.
+//
+// The moment comes before the snapshot: it is that at which the statement arrived. The count comes after the
+// snapshot: age() reads it when it is first called in a transaction, and draws no number itself.
 constexpr const char* kFeed = R"sql(
     SELECT ((date_part('epoch'::text, statement_timestamp()) - 1577836800::float8) * 1000000::float8)::bigint
              * 4096::bigint AS id,
            pg_current_snapshot()::text AS agent_id,
            age('3'::xid)::bigint AS due_at,
-           (SELECT due_at FROM webhook_outbox
-             WHERE awaits_analysis
-               AND due_at >= 'epoch'::timestamptz + $3 * interval '1 microsecond'
-               AND due_at <= statement_timestamp()
-             ORDER BY due_at
-             LIMIT 1) IS NOT NULL AS is_ripe
+           (SELECT (extract(epoch FROM o.due_at) * 1000000)::bigint
+              FROM webhook_outbox o
+             WHERE o.awaits_analysis
+               AND o.due_at >= 'epoch'::timestamptz + $3 * interval '1 microsecond'
+               AND o.due_at <= statement_timestamp()
+             ORDER BY o.due_at
+             LIMIT 1) AS first_ripe
      UNION ALL
-    (SELECT id, agent_id, (extract(epoch FROM due_at) * 1000000)::bigint, false
+    (SELECT id, agent_id, (extract(epoch FROM due_at) * 1000000)::bigint, NULL
        FROM webhook_outbox
       WHERE id > $1
         AND NOT awaits_analysis
@@ -85,14 +87,15 @@ struct FeedHead {
   std::int64_t mark = 0;
   std::string snapshot;
   std::uint32_t next = 0;  // number of a transaction
-  bool is_ripe = false;
+  std::optional<DatabaseTime> first_ripe;
 };
 
 FeedHead HeadOf(const pqxx::row& row) {
   return {.mark = row["id"].as<std::int64_t>(),
           .snapshot = row["agent_id"].c_str(),
           .next = static_cast<std::uint32_t>(row["due_at"].as<std::int64_t>()) + 3,
-          .is_ripe = row["is_ripe"].as<bool>()};
+          .first_ripe = row["first_ripe"].is_null() ? std::nullopt
+                                                    : std::optional(postgres::MomentOf(row["first_ripe"]))};
 }
 
 // When an id was drawn.
@@ -101,10 +104,12 @@ DatabaseTime MomentOf(std::int64_t id) {
   return kBegin + std::chrono::microseconds(id / 4096);
 }
 
-void Ripen(postgres::Session& session, DatabaseTime from) {
+// Returns whether it made rows ready; others may have locked all of them.
+bool Ripen(postgres::Session& session, DatabaseTime first) {
   postgres::Transaction transaction(session, kLookUps);
-  transaction.ExecPrepared(kRipen, postgres::ToMicroseconds(from));
+  const bool ripened = transaction.ExecPrepared(kRipen, postgres::ToMicroseconds(first)).affected_rows() > 0;
   transaction.Commit();
+  return ripened;
 }
 
 }  // namespace
@@ -124,13 +129,11 @@ std::vector<ReadyRow> ReadyFeed::Read(postgres::Session& session) {
     // The first snapshot counts: later ones only show more.
     if (head) continue;
     head = HeadOf(read[0]);
-    ripe_start_.Note(head->is_ripe, MomentOf(head->mark), begin, Steady::now());
-    if (!head->is_ripe) continue;
-    Ripen(session, ripe_from);
-    more = true;  // what is ready now
+    if (std::exchange(connection_, session.connection_number()) != session.connection_number())
+      start_ = FeedStart();
+    ripe_start_.Note(head->first_ripe, MomentOf(head->mark), begin, Steady::now());
+    if (head->first_ripe && Ripen(session, *head->first_ripe)) more = true;
   }
-  if (std::exchange(connection_, session.connection_number()) != session.connection_number())
-    start_ = FeedStart();
   start_.Note(head->snapshot, head->next, head->mark);
   return rows;
 }

@@ -1,11 +1,11 @@
-// From which moment on to look for rows whose wait for an analysis is over. Rows that have become ready stay
-// in the index as dead entries while a snapshot is open elsewhere, so usually a look starts at the end of the
-// last one that found nothing. A look from the beginning finds what came in between: rows of transactions
-// that committed late, and rows that were changed by hand. It uses no clock and no database. One thread.
+// From which moment on to look for rows whose wait for an analysis is over, so that a look does not step over
+// the rows that earlier looks found: their dead entries stay in the index while a snapshot is open elsewhere.
+// It uses no clock and no database. One thread.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "common/clock.h"
 
@@ -13,20 +13,23 @@ namespace postcall::store {
 
 class RipeStart {
  public:
-  // How often to look from the beginning; more rarely when that would take more than one part in kRest.
+  // How often to look from the beginning, which finds rows of transactions that committed late, and rows that
+  // were changed by hand. It should take no more than one part in kRest of the time.
   static constexpr Steady::duration kEvery = std::chrono::seconds(1);
   static constexpr int kRest = 50;
-  // Moments of different transactions are known to come in order only when they are further apart than this.
+  static constexpr Steady::duration kRarest = std::chrono::seconds(30);
+  // Usually the order in which rows are committed is that of their moments within this time.
   static constexpr std::chrono::microseconds kSlack = std::chrono::seconds(1);
 
   // Where a look must start that begins now.
   DatabaseTime From(SteadyTime now) const { return now >= next_whole_ ? DatabaseTime() : from_; }
 
-  // A look that started there took from `begin` to `end`, and saw what was due at `moment`.
-  void Note(bool found, DatabaseTime moment, SteadyTime begin, SteadyTime end) {
-    if (found) return;  // there may be more
-    if (begin >= next_whole_) next_whole_ = end + std::max<Steady::duration>(kEvery, kRest * (end - begin));
-    from_ = moment - kSlack;
+  // A look that started there took from `begin` to `end`. `first` is the moment of the first row that it
+  // found; no value: there is none that was due at `moment`.
+  void Note(std::optional<DatabaseTime> first, DatabaseTime moment, SteadyTime begin, SteadyTime end) {
+    if (begin >= next_whole_)
+      next_whole_ = end + std::clamp<Steady::duration>(kRest * (end - begin), kEvery, kRarest);
+    from_ = first.value_or(moment - kSlack);
   }
 
  private:

@@ -12,13 +12,14 @@ namespace postcall::store {
 // always out of date. No plan reads a whole table because it was empty, or sorts because there were few
 // rows: rows that are wanted in an order are read from the index that has this order.
 inline constexpr postgres::Settings kLookUps{.planner = R"sql(
-    set_config('enable_indexscan', 'on', true),
-    set_config('enable_nestloop', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('enable_material', 'off', true),
-    set_config('enable_sort', 'off', true))sql"};
+    SELECT set_config('enable_indexscan', 'on', true),
+           set_config('enable_nestloop', 'on', true),
+           set_config('enable_seqscan', 'off', true),
+           set_config('enable_hashjoin', 'off', true),
+           set_config('enable_mergejoin', 'off', true),
+           set_config('enable_material', 'off', true),
+           set_config('enable_sort', 'off', true)
+)sql"};
 
 // No chore holds up its thread for 30 s (CONTRACT §8).
 inline constexpr std::chrono::seconds kChoreLimit{20};
@@ -30,12 +31,13 @@ inline constexpr postgres::Settings kChoreLookUps{.planner = kLookUps.planner,
 // and then matched in a hash: a nested loop would look through the whole batch for each row. They are
 // planned each time: a plan that was made while today's partition was empty may use any index, and is kept.
 inline constexpr postgres::Settings kByKeys{.planner = R"sql(
-    set_config('enable_indexscan', 'on', true),
-    set_config('enable_hashjoin', 'on', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_nestloop', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('plan_cache_mode', 'force_custom_plan', true))sql"};
+    SELECT set_config('enable_indexscan', 'on', true),
+           set_config('enable_hashjoin', 'on', true),
+           set_config('enable_seqscan', 'off', true),
+           set_config('enable_nestloop', 'off', true),
+           set_config('enable_mergejoin', 'off', true),
+           set_config('plan_cache_mode', 'force_custom_plan', true)
+)sql"};
 
 // The same for outcomes: a row that another transaction locks is left out soon and is written later, and the
 // rows that can be written do not wait for it.

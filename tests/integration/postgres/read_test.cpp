@@ -8,7 +8,7 @@
 namespace postcall::postgres {
 namespace {
 
-constexpr Settings kNoSorting{.planner = "set_config('enable_sort', 'off', true)"};
+constexpr Settings kNoSorting{.planner = "SELECT set_config('enable_sort', 'off', true)"};
 
 class Reading : public SessionTest {
  protected:
@@ -47,7 +47,7 @@ TEST_F(Reading, DrawsNoTransactionNumber) {
   EXPECT_EQ(Value("SELECT age('3'::xid)"), before);
 }
 
-// A limit of the database's own would count from the beginning of the message.
+// The statements of one message have their limits one by one.
 TEST_F(Reading, MayTakeLongerThanTheDatabaseAllowsOthers) {
   Query("ALTER DATABASE " + std::string(client_.dbname()) + " SET statement_timeout = '50ms'");
   constexpr const char* kSlow = "SELECT $1 + $2::bigint FROM pg_sleep(0.2)";
@@ -83,6 +83,8 @@ TEST_F(Reading, KeepsTheConnectionWhenItIsRefused) {
     EXPECT_EQ(Read(session_, "SELECT $1 + $2::bigint"), "9");
   }
   EXPECT_EQ(session_.connection_number(), 1u);
+  EXPECT_EQ(Transaction(session_).Exec("SELECT count(*) FROM pg_prepared_statements")[0][0].as<int>(), 4)
+      << "each statement is prepared once, also when it is refused: two for the settings, and two reads";
 }
 
 TEST_F(Reading, WorksThroughPgBouncer) {

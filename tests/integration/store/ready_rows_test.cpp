@@ -13,6 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using namespace std::chrono_literals;
 
 constexpr std::int64_t kMillisecond = FeedStart::kSecond / 1000;
 
@@ -90,6 +91,19 @@ TEST(FeedStartOf, AFeedBesideTheNewestTransactionsOfAnEpochIsWhereTheirRowsMayBe
   EXPECT_GT(start.from(), 100 * FeedStart::kSecond + 900 * kMillisecond);
 }
 
+// Subtransactions have numbers of the same count.
+TEST(FeedStartOf, AFeedBesideVeryManySubtransactionsNeedsAWalkAndTakesNoTime) {
+  FeedStart start;
+  start.Note("10:10:", 10, 100 * FeedStart::kSecond);
+  start.TakeMissed();
+  const SteadyTime begin = Steady::now();
+  start.Note("10:10:", 1'000'000'000, 100 * FeedStart::kSecond);
+  EXPECT_LT(Steady::now() - begin, 1s);
+  EXPECT_TRUE(start.TakeMissed());
+  start.Note("1000000000:1000000000:", 1'000'000'000, 101 * FeedStart::kSecond);
+  EXPECT_FALSE(start.TakeMissed());
+}
+
 TEST(FeedStartOf, AFeedWhoseClockWasSetBackNeedsAWalk) {
   FeedStart start;
   start.Note("10:10:", 10, 100 * FeedStart::kSecond);
@@ -99,27 +113,28 @@ TEST(FeedStartOf, AFeedWhoseClockWasSetBackNeedsAWalk) {
   EXPECT_LT(start.from(), 98 * FeedStart::kSecond);
 }
 
-TEST(RipeStartOf, ALookIsTheEndOfTheLastOneThatFoundNothing) {
+TEST(RipeStartOf, ALookIsWhereTheLastOneEnded) {
   RipeStart start;
   const SteadyTime now = Steady::now();
   const DatabaseTime moment{std::chrono::hours(1)};
   EXPECT_EQ(start.From(now), DatabaseTime());
-  start.Note(false, moment, now, now);
+  start.Note(std::nullopt, moment, now, now);
   EXPECT_EQ(start.From(now), moment - RipeStart::kSlack);
-  start.Note(true, moment + std::chrono::seconds(5), now, now);
-  EXPECT_EQ(start.From(now), moment - RipeStart::kSlack) << "there may be more";
+  start.Note(moment + 1s, moment + 5s, now, now);
+  EXPECT_EQ(start.From(now), moment + 1s) << "other rows may be due since then";
 }
 
 TEST(RipeStartOf, ALookIsNowAndThenTheBeginning) {
-  RipeStart start;
   const SteadyTime now = Steady::now();
-  start.Note(true, DatabaseTime(), now, now);
-  EXPECT_EQ(start.From(now), DatabaseTime()) << "there may be more";
   const DatabaseTime moment{std::chrono::hours(1)};
-  const auto took = std::chrono::milliseconds(100);
-  start.Note(false, moment, now, now + took);
-  EXPECT_NE(start.From(now + took + RipeStart::kRest * took - std::chrono::milliseconds(1)), DatabaseTime());
-  EXPECT_EQ(start.From(now + took + RipeStart::kRest * took), DatabaseTime());
+  for (const auto& [took, pause] : std::vector<std::pair<Steady::duration, Steady::duration>>{
+           {1ms, RipeStart::kEvery}, {100ms, RipeStart::kRest * 100ms}, {9s, RipeStart::kRarest}}) {
+    const SteadyTime end = now + took;
+    RipeStart start;
+    start.Note(moment, moment, now, end);
+    EXPECT_EQ(start.From(end + pause - 1ms), moment);
+    EXPECT_EQ(start.From(end + pause), DatabaseTime());
+  }
 }
 
 class Feeding : public StoreTest {
