@@ -62,19 +62,23 @@ Transaction::Transaction(Session& session, const Settings& settings)
       if (state_.connection) throw;
     }
   }
+  Open();
+  Begin();
+}
+
+void Transaction::Open() {
   state_.connection = Connect(state_.options, state_.watchdog.limit());
   state_.prepared.clear();
   ++state_.number;
   state_.direct = false;
   try {
     // A pooler gives its clients other process ids than the server's.
-    const auto pid = ExecAlone("SELECT pg_backend_pid()")[0][0].as<int>();
+    const auto pid = ExecMessage("SELECT pg_backend_pid()")[0][0].as<int>();
     state_.direct = !state_.is_pooled && pid == state_.connection->backendpid();
   } catch (const DatabaseError&) {
     if (state_.connection) DropConnection();  // the next one may show it
     throw;
   }
-  Begin();
 }
 
 Transaction::~Transaction() { RollBack(); }
@@ -100,26 +104,29 @@ std::string Transaction::AllSettings() {
   return message;
 }
 
-std::optional<pqxx::result> Transaction::ReadInOneMessage(Session& session, const Settings& settings,
+std::optional<pqxx::result> Transaction::ExecInOneMessage(Session& session, const Settings& settings,
                                                           const char* statement,
                                                           std::initializer_list<std::int64_t> parameters) {
   const Session::State& state = *session.state_;
-  if (!state.connection || !state.direct) return std::nullopt;
   std::string list;
   for (const std::int64_t parameter : parameters)
     list += (list.empty() ? "" : ", ") + std::to_string(parameter);
+  Transaction transaction(session, settings, NotBegun{});
+  const bool is_new = state.connection == nullptr;
+  if (is_new) transaction.Open();
+  if (!state.direct) return std::nullopt;
   try {
-    Transaction transaction(session, settings, NotBegun{});
     const std::string all_settings = transaction.AllSettings();
     const std::string name = transaction.NameInSql(statement);
-    return transaction.ExecAlone(all_settings + "; EXECUTE " + name + "(" + list + ")");
+    return transaction.ExecMessage(all_settings + "; EXECUTE " + name +
+                                   (list.empty() ? "" : "(" + list + ")"));
   } catch (const Unavailable&) {
-    if (state.connection) throw;
-    return std::nullopt;  // the connection is gone, and a read may be repeated on a new one
+    if (state.connection || is_new) throw;
   }
+  return ExecInOneMessage(session, settings, statement, parameters);  // on a new connection
 }
 
-pqxx::result Transaction::ExecAlone(const std::string& statements) {
+pqxx::result Transaction::ExecMessage(const std::string& statements) {
   return Guarded([&] {
     pqxx::nontransaction work(*state_.connection);
     return work.exec(statements);
@@ -131,7 +138,7 @@ std::string Transaction::NameInSql(const char* statement) {
   was_planned_before_ = known != state_.prepared.end();
   if (was_planned_before_) return known->second;
   const std::string name = state_.NewName();
-  ExecAlone("PREPARE " + name + " AS " + statement);
+  ExecMessage("PREPARE " + name + " AS " + statement);
   return state_.prepared.emplace(statement, name).first->second;
 }
 

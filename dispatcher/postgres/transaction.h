@@ -79,13 +79,17 @@ class Transaction {
     return Guarded([&] { return ExecPreparedWith(*work_, NameOf(statement), parameters...); });
   }
 
-  // One statement that only reads, in a transaction of its own and, on a direct connection, in one round
-  // trip. `statement` is a constant, and its parameters have the type bigint. Throws as Exec does.
+  // One statement in a transaction of its own and, on a direct connection, in one round trip. It must be safe
+  // to repeat: when the connection is lost, it is executed once more on a new one. `statement` is a constant,
+  // and its parameters are numbers. Throws as Exec does.
   template <class... Numbers>
-  static pqxx::result Read(Session& session, const Settings& settings, const char* statement,
-                           Numbers... numbers) {
-    if (auto result = ReadInOneMessage(session, settings, statement, {numbers...})) return *std::move(result);
-    return Transaction(session, settings).Exec(statement, numbers...);
+  static pqxx::result ExecAlone(Session& session, const Settings& settings, const char* statement,
+                                Numbers... numbers) {
+    if (auto result = ExecInOneMessage(session, settings, statement, {numbers...})) return *std::move(result);
+    Transaction transaction(session, settings);
+    pqxx::result result = transaction.Exec(statement, numbers...);
+    transaction.Commit();
+    return result;
   }
 
   // Executes any number of statements, without parameters. Throws as Exec does.
@@ -108,15 +112,16 @@ class Transaction {
   // This one neither connects nor begins.
   struct NotBegun {};
   Transaction(Session& session, const Settings& settings, NotBegun);
+  void Open();  // a connection
   void Begin();
   // The statements that set everything, to be the first ones of a transaction.
   std::string AllSettings();
-  // Returns nothing when there is no connection yet, when it leads to a pooler, or when it was lost.
-  static std::optional<pqxx::result> ReadInOneMessage(Session& session, const Settings& settings,
+  // Returns nothing, and executes nothing, when the connection leads to a pooler.
+  static std::optional<pqxx::result> ExecInOneMessage(Session& session, const Settings& settings,
                                                       const char* statement,
                                                       std::initializer_list<std::int64_t> parameters);
   // Executes statements while no transaction is open.
-  pqxx::result ExecAlone(const std::string& statements);
+  pqxx::result ExecMessage(const std::string& statements);
   // The name of a prepared statement, for EXECUTE. Prepares it if necessary, while no transaction is open.
   std::string NameInSql(const char* statement);
   // The same for libpqxx, which has names of its own.

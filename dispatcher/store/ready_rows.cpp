@@ -121,8 +121,8 @@ std::vector<ReadyRow> ReadyFeed::Read(postgres::Session& session) {
   for (bool more = true; more;) {
     const SteadyTime begin = Steady::now();
     const DatabaseTime ripe_from = ripe_start_.From(begin);
-    const pqxx::result read = postgres::Transaction::Read(session, kLookUps, kFeed, from, kMostRows,
-                                                          postgres::ToMicroseconds(ripe_from));
+    const pqxx::result read = postgres::Transaction::ExecAlone(session, kLookUps, kFeed, from, kMostRows,
+                                                               postgres::ToMicroseconds(ripe_from));
     for (pqxx::result::size_type i = 1; i < read.size(); ++i) rows.push_back(RowOf(read[i]));
     more = static_cast<std::int64_t>(read.size()) > kMostRows;
     if (more) from = rows.back().at.id.get();

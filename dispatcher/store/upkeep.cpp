@@ -16,11 +16,10 @@ constexpr const char* kPurge = "SELECT webhook_purge(5000, $1::int)";
 constexpr std::chrono::seconds kReleaseFor{1};
 constexpr std::chrono::seconds kPurgeFor{2};
 
+// These functions are called again and again, so it does no harm when one is repeated.
 template <class... Parameters>
-int CountOf(postgres::Session& session, const char* statement, const Parameters&... parameters) {
-  postgres::Transaction transaction(session);
-  const pqxx::result counted = transaction.Exec(statement, parameters...);
-  transaction.Commit();
+int CountOf(postgres::Session& session, const char* statement, Parameters... parameters) {
+  const pqxx::result counted = postgres::Transaction::ExecAlone(session, {}, statement, parameters...);
   return counted[0][0].as<int>();
 }
 

@@ -1,4 +1,5 @@
-// A read in a transaction of its own: in one round trip where that is possible, and right where it is not.
+// A statement in a transaction of its own: in one round trip where that is possible, and right where it is
+// not.
 #include <string>
 
 #include "dispatcher/postgres/transaction.h"
@@ -10,10 +11,10 @@ namespace {
 
 constexpr Settings kNoSorting{.planner = "SELECT set_config('enable_sort', 'off', true)"};
 
-class Reading : public SessionTest {
+class Alone : public SessionTest {
  protected:
-  static std::string Read(Session& session, const char* statement) {
-    return Transaction::Read(session, kNoSorting, statement, 4, 5)[0][0].c_str();
+  static std::string One(Session& session, const char* statement) {
+    return Transaction::ExecAlone(session, kNoSorting, statement, 4, 5)[0][0].c_str();
   }
 
   // Both are the moment at which the message with the statement arrived when the transaction began in it.
@@ -21,79 +22,77 @@ class Reading : public SessionTest {
       "SELECT statement_timestamp() = transaction_timestamp() AND $1 < $2::bigint";
 };
 
-TEST_F(Reading, IsOneMessageWhenTheConnectionIsThere) {
-  EXPECT_EQ(Read(session_, kIsOneMessage), "f") << "this message connects first";
-  EXPECT_EQ(Read(session_, kIsOneMessage), "t");
-  EXPECT_EQ(Read(session_, kIsOneMessage), "t") << "now the server knows the statement";
+TEST_F(Alone, IsOneMessage) {
+  EXPECT_EQ(One(session_, kIsOneMessage), "t");
+  EXPECT_EQ(One(session_, kIsOneMessage), "t") << "now the server knows the statement";
   EXPECT_EQ(session_.connection_number(), 1u);
 }
 
-TEST_F(Reading, HasTheParametersAndSettingsOfItsTransaction) {
+TEST_F(Alone, HasTheParametersAndSettingsOfItsTransaction) {
   Query("ALTER DATABASE " + std::string(client_.dbname()) +
         " SET default_transaction_isolation = 'serializable'");
   constexpr const char* kSettingsOfIt =
       "SELECT concat_ws(' ', $1 - 2 * $2::bigint, current_setting('enable_sort'), "
       "current_setting('statement_timeout'), current_setting('transaction_isolation'))";
   for (int round = 0; round < 3; ++round)
-    EXPECT_EQ(Read(session_, kSettingsOfIt), "-6 off 10s read committed");
+    EXPECT_EQ(One(session_, kSettingsOfIt), "-6 off 10s read committed");
   EXPECT_EQ(Transaction(session_).Exec("SELECT current_setting('enable_sort')")[0][0].c_str(),
             std::string("on"));
 }
 
-TEST_F(Reading, DrawsNoTransactionNumber) {
-  Read(session_, kIsOneMessage);
+TEST_F(Alone, DrawsNoTransactionNumber) {
+  One(session_, kIsOneMessage);
   const std::string before = Value("SELECT age('3'::xid)");
-  for (int round = 0; round < 10; ++round) Read(session_, kIsOneMessage);
+  for (int round = 0; round < 10; ++round) One(session_, kIsOneMessage);
   EXPECT_EQ(Value("SELECT age('3'::xid)"), before);
 }
 
 // The statements of one message have their limits one by one.
-TEST_F(Reading, MayTakeLongerThanTheDatabaseAllowsOthers) {
+TEST_F(Alone, MayTakeLongerThanTheDatabaseAllowsOthers) {
   Query("ALTER DATABASE " + std::string(client_.dbname()) + " SET statement_timeout = '50ms'");
   constexpr const char* kSlow = "SELECT $1 + $2::bigint FROM pg_sleep(0.2)";
-  for (int round = 0; round < 2; ++round) EXPECT_EQ(Read(session_, kSlow), "9");
+  for (int round = 0; round < 2; ++round) EXPECT_EQ(One(session_, kSlow), "9");
 }
 
-TEST_F(Reading, ConnectsAgainWhenTheConnectionWasLost) {
-  Read(session_, kIsOneMessage);
+TEST_F(Alone, ConnectsAgainWhenTheConnectionWasLost) {
+  One(session_, kIsOneMessage);
   Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'session_test'");
-  EXPECT_EQ(Read(session_, kIsOneMessage), "f");
-  EXPECT_EQ(Read(session_, kIsOneMessage), "t");
+  EXPECT_EQ(One(session_, kIsOneMessage), "t");
   EXPECT_EQ(session_.connection_number(), 2u);
 }
 
-TEST_F(Reading, ConnectsAgainWhenAViewWasReplaced) {
+TEST_F(Alone, ConnectsAgainWhenAViewWasReplaced) {
   constexpr const char* kOfView = "SELECT n FROM numbers WHERE n < $1 + $2::bigint";
   Query("CREATE VIEW numbers AS SELECT 7 AS n");
-  for (int round = 0; round < 2; ++round) EXPECT_EQ(Read(session_, kOfView), "7");
+  for (int round = 0; round < 2; ++round) EXPECT_EQ(One(session_, kOfView), "7");
   Query("DROP VIEW numbers; CREATE VIEW numbers AS SELECT 8::bigint AS n");
-  EXPECT_EQ(Read(session_, kOfView), "8");
+  EXPECT_EQ(One(session_, kOfView), "8");
   EXPECT_EQ(session_.connection_number(), 2u);
 }
 
-TEST_F(Reading, KeepsTheConnectionWhenItIsRefused) {
+TEST_F(Alone, KeepsTheConnectionWhenItIsRefused) {
   constexpr const char* kWrong = "SELECT 1 / ($1 - 4) + $2::bigint";
   for (int round = 0; round < 3; ++round) {
     try {
-      Read(session_, kWrong);
+      One(session_, kWrong);
       FAIL();
     } catch (const Refused& error) {
       EXPECT_EQ(error.sqlstate(), "22012");
     }
-    EXPECT_EQ(Read(session_, "SELECT $1 + $2::bigint"), "9");
+    EXPECT_EQ(One(session_, "SELECT $1 + $2::bigint"), "9");
   }
   EXPECT_EQ(session_.connection_number(), 1u);
   EXPECT_EQ(Transaction(session_).Exec("SELECT count(*) FROM pg_prepared_statements")[0][0].as<int>(), 4)
-      << "each statement is prepared once, also when it is refused: two for the settings, and two reads";
+      << "each statement is prepared once, also when it is refused: two for the settings, and these two";
 }
 
-TEST_F(Reading, WorksThroughPgBouncer) {
+TEST_F(Alone, WorksThroughPgBouncer) {
   const test::PgBouncer pgbouncer(test::SharedPostgres(), 1);
   Session first({.url = pgbouncer.Url(client_.dbname()), .application_name = "first"});
   Session second({.url = pgbouncer.Url(client_.dbname()), .application_name = "second"});
   for (int round = 0; round < 3; ++round) {
-    EXPECT_EQ(Read(first, "SELECT $1 + $2::bigint"), "9");
-    EXPECT_EQ(Read(second, "SELECT $1 + $2::bigint"), "9");
+    EXPECT_EQ(One(first, "SELECT $1 + $2::bigint"), "9");
+    EXPECT_EQ(One(second, "SELECT $1 + $2::bigint"), "9");
   }
 }
 
