@@ -91,11 +91,14 @@ void Transaction::Begin() {
   });
 }
 
+std::string Transaction::Limits() const {
+  return kReadCommitted + std::string("; SET LOCAL statement_timeout = ") +
+         std::to_string(std::chrono::milliseconds(settings_.statement_limit).count()) +
+         "; SET LOCAL lock_timeout = " + std::to_string(settings_.lock_limit.count());
+}
+
 std::string Transaction::AllSettings() {
-  std::string message = kReadCommitted;
-  message += "; SET LOCAL statement_timeout = " +
-             std::to_string(std::chrono::milliseconds(settings_.statement_limit).count());
-  message += "; SET LOCAL lock_timeout = " + std::to_string(settings_.lock_limit.count());
+  std::string message = Limits();
   for (const char* statement : {kSettings, settings_.planner}) {
     if (statement == nullptr) continue;
     message += "; ";
@@ -138,7 +141,7 @@ std::string Transaction::NameInSql(const char* statement) {
   was_planned_before_ = known != state_.prepared.end();
   if (was_planned_before_) return known->second;
   const std::string name = state_.NewName();
-  ExecMessage("PREPARE " + name + " AS " + statement);
+  ExecMessage(Limits() + "; PREPARE " + name + " AS " + statement);
   return state_.prepared.emplace(statement, name).first->second;
 }
 

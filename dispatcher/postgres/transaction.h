@@ -114,8 +114,9 @@ class Transaction {
   Transaction(Session& session, const Settings& settings, NotBegun);
   void Open();  // a connection
   void Begin();
-  // The statements that set everything, to be the first ones of a transaction.
+  // The statements that set everything, to be the first ones of a transaction; and those that set the limits.
   std::string AllSettings();
+  std::string Limits() const;
   // Returns nothing, and executes nothing, when the connection leads to a pooler.
   static std::optional<pqxx::result> ExecInOneMessage(Session& session, const Settings& settings,
                                                       const char* statement,

@@ -86,6 +86,25 @@ TEST_F(Alone, KeepsTheConnectionWhenItIsRefused) {
       << "each statement is prepared once, also when it is refused: two for the settings, and these two";
 }
 
+// The server takes the locks of a table's readers already when it prepares a statement.
+TEST_F(Alone, WaitsForALockOnlyUpToItsLimitAlsoTheFirstTime) {
+  pqxx::connection other(url_);
+  pqxx::work holder(other);
+  holder.exec("LOCK TABLE written");
+  const SteadyTime begin = Steady::now();
+  for (int round = 0; round < 2; ++round) {
+    try {
+      Transaction::ExecAlone(session_, {.lock_limit = std::chrono::milliseconds(50)},
+                             "SELECT count(*) FROM written");
+      FAIL();
+    } catch (const Unavailable& error) {
+      EXPECT_EQ(error.sqlstate(), "55P03");
+    }
+  }
+  EXPECT_LT(Steady::now() - begin, std::chrono::seconds(5));
+  EXPECT_EQ(session_.connection_number(), 1u);
+}
+
 TEST_F(Alone, WorksThroughPgBouncer) {
   const test::PgBouncer pgbouncer(test::SharedPostgres(), 1);
   Session first({.url = pgbouncer.Url(client_.dbname()), .application_name = "first"});
