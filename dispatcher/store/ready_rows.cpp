@@ -101,7 +101,8 @@ FeedHead HeadOf(const pqxx::row& row) {
 // When an id was drawn.
 DatabaseTime MomentOf(std::int64_t id) {
   constexpr DatabaseTime kBegin = std::chrono::sys_days(std::chrono::year(2020) / 1 / 1);
-  return kBegin + std::chrono::microseconds(id / 4096);
+  constexpr std::int64_t kMicrosecond = FeedStart::kSecond / 1'000'000;
+  return kBegin + std::chrono::microseconds(id / kMicrosecond);
 }
 
 // Returns whether it made rows ready; others may have locked all of them.
