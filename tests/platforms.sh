@@ -138,13 +138,13 @@ debian13() {
   in_chroot "$chroot" update-ca-certificates >/dev/null
   if [[ -n $short ]]; then
     say 'Debian 13: store, connections, kept connections'
-    in_clone tests/run.sh postgres_integration_test store_test http_integration_test kept_connections_test
+    in_clone tests/run.sh postgres_integration_test store_test http_integration_test http_load_test kept_connections_test
     return
   fi
   say 'Debian 13: tests'
   in_clone tests/run.sh --no-fuzz
   say 'Debian 13: tests of the connections, with AddressSanitizer'
-  in_clone tests/run.sh --preset asan http_integration_test kept_connections_test at_most_once_test
+  in_clone tests/run.sh --preset asan http_integration_test http_load_test kept_connections_test at_most_once_test
 }
 
 # ---- postgresql
@@ -176,7 +176,7 @@ postgresql() {
   "$root/deploy/install-packages.sh" build database tests
   # These tests start no server of PostgreSQL.
   local without_database='^(admin|cli|common|contract|deploy_files|dispatch|egress|hardening|http|http_integration'
-  without_database+='|install|metrics|postgres|schema)_test$'
+  without_database+='|http_load|install|metrics|postgres|schema)_test$'
   local server bin
   for server in "$@"; do
     if [[ $server == */* ]]; then bin=$server; else bin=$(npm_server "$server"); fi
