@@ -1,8 +1,8 @@
 #include "dispatcher/postgres/transaction.h"
 
+#include <exception>
 #include <pqxx/except>
-#include <pqxx/nontransaction>
-#include <pqxx/subtransaction>
+#include <string_view>
 
 #include "dispatcher/postgres/connection.h"
 #include "dispatcher/postgres/error_text.h"
@@ -13,11 +13,9 @@ namespace postcall::postgres {
 namespace {
 
 // If the database's default were a stricter isolation level, transactions would make each other fail.
-// The level is set twice, because the server refuses to change it in a transaction that has already executed
-// a statement. That is the previous one, when its ROLLBACK was cancelled and libpqxx did not report it.
-constexpr const char* kReadCommitted =
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+constexpr const char* kReadCommitted = "ISOLATION LEVEL READ COMMITTED";
 
+// What every transaction sets, besides its limits.
 // A transaction that waits for a lock longer than lock_timeout is tried again later.
 // idle_in_transaction_session_timeout frees the locks of a client whose machine vanished.
 // JIT takes a tenth of a second to compile what runs for milliseconds.
@@ -26,7 +24,7 @@ constexpr const char* kReadCommitted =
 // With array_nulls off, the NULLs of a batch would be read as texts.
 // A role's client_min_messages could hide the one warning that matters (see StandbyWait).
 constexpr const char* kSettings = R"sql(
-    SELECT set_config('idle_in_transaction_session_timeout', '15s', true),
+           set_config('idle_in_transaction_session_timeout', '15s', true),
            set_config('jit', 'off', true),
            set_config('array_nulls', 'on', true),
            set_config('client_min_messages', 'warning', true),
@@ -35,6 +33,8 @@ constexpr const char* kSettings = R"sql(
            CASE WHEN current_setting('synchronous_commit') = 'off'
                 THEN set_config('synchronous_commit', 'on', true) END
 )sql";
+
+std::string InQuotes(std::chrono::milliseconds limit) { return "'" + std::to_string(limit.count()) + "'"; }
 
 // In libpqxx 6 these errors are no sql_error and have no code.
 const char* CodeOf(const pqxx::transaction_rollback& error) {
@@ -83,28 +83,32 @@ void Transaction::Open() {
 
 Transaction::~Transaction() { RollBack(); }
 
+// BEGIN and the settings are one message.
 void Transaction::Begin() {
   const std::string settings = AllSettings();
   Guarded([&] {
     work_.emplace(*state_.connection);
-    work_->exec(settings);
+    work_->exec(std::string("BEGIN ") + kReadCommitted + "; " + settings);
   });
 }
 
 std::string Transaction::Limits() const {
-  return kReadCommitted + std::string("; SET LOCAL statement_timeout = ") +
-         std::to_string(std::chrono::milliseconds(settings_.statement_limit).count()) +
-         "; SET LOCAL lock_timeout = " + std::to_string(settings_.lock_limit.count());
+  return "SET LOCAL statement_timeout = " + InQuotes(settings_.statement_limit) +
+         "; SET LOCAL lock_timeout = " + InQuotes(settings_.lock_limit);
 }
 
+// All are one statement, because each statement costs as much as many settings.
 std::string Transaction::AllSettings() {
-  std::string message = Limits();
-  for (const char* statement : {kSettings, settings_.planner}) {
-    if (statement == nullptr) continue;
-    message += "; ";
-    message += state_.direct ? "EXECUTE " + NameInSql(statement) : statement;
-  }
-  return message;
+  const auto with = [&](const std::string& statement_limit, const std::string& lock_limit) {
+    return "SELECT set_config('statement_timeout', " + statement_limit +
+           ", true), set_config('lock_timeout', " + lock_limit + ", true), " + kSettings +
+           (settings_.planner == nullptr ? "" : std::string(", ") + settings_.planner);
+  };
+  const std::string statement_limit = InQuotes(settings_.statement_limit);
+  const std::string lock_limit = InQuotes(settings_.lock_limit);
+  if (!state_.direct) return with(statement_limit, lock_limit);
+  const char* key = settings_.planner == nullptr ? kSettings : settings_.planner;
+  return "EXECUTE " + NameInSql(key, with("$1", "$2")) + "(" + statement_limit + ", " + lock_limit + ")";
 }
 
 std::optional<pqxx::result> Transaction::ExecInOneMessage(Session& session, const Settings& settings,
@@ -120,9 +124,9 @@ std::optional<pqxx::result> Transaction::ExecInOneMessage(Session& session, cons
   if (!state.direct) return std::nullopt;
   try {
     const std::string all_settings = transaction.AllSettings();
-    const std::string name = transaction.NameInSql(statement);
-    return transaction.ExecMessage(all_settings + "; EXECUTE " + name +
-                                   (list.empty() ? "" : "(" + list + ")"));
+    const std::string name = transaction.NameInSql(statement, statement);
+    return transaction.ExecMessage(std::string("SET TRANSACTION ") + kReadCommitted + "; " + all_settings +
+                                   "; EXECUTE " + name + (list.empty() ? "" : "(" + list + ")"));
   } catch (const Unavailable&) {
     if (state.connection || is_new) throw;
   }
@@ -136,13 +140,13 @@ pqxx::result Transaction::ExecMessage(const std::string& statements) {
   });
 }
 
-std::string Transaction::NameInSql(const char* statement) {
-  const auto known = state_.prepared.find(statement);
+std::string Transaction::NameInSql(const char* key, const std::string& statement) {
+  const auto known = state_.prepared.find(key);
   was_planned_before_ = known != state_.prepared.end();
   if (was_planned_before_) return known->second;
   const std::string name = state_.NewName();
   ExecMessage(Limits() + "; PREPARE " + name + " AS " + statement);
-  return state_.prepared.emplace(statement, name).first->second;
+  return state_.prepared.emplace(key, name).first->second;
 }
 
 // libpqxx 7 sends the text at once, so the name is noted only when the server accepted it. libpqxx 6 sends it
@@ -164,27 +168,26 @@ pqxx::result Transaction::ExecScript(const std::string& statements) {
 std::optional<Refused> Transaction::Attempt(const std::string& statements) {
   was_planned_before_ = false;
   return Guarded([&]() -> std::optional<Refused> {
+    work_->exec("SAVEPOINT attempt");
+    std::optional<Refused> refused;
     try {
-      pqxx::subtransaction savepoint(*work_, "attempt");
-      savepoint.exec(statements);
-      savepoint.commit();
-      return std::nullopt;
+      work_->exec(statements);
     } catch (const pqxx::insufficient_privilege& error) {
-      return Refused(FirstLine(error.what()), kInsufficientPrivilege);
+      refused.emplace(FirstLine(error.what()), kInsufficientPrivilege);
     } catch (const pqxx::transaction_rollback&) {
       throw;
     } catch (const pqxx::sql_error& error) {
       if (IsPassing(error.sqlstate())) throw;
-      return Refused(FirstLine(error.what()), error.sqlstate());
+      refused.emplace(FirstLine(error.what()), error.sqlstate());
     }
+    if (refused) work_->exec("ROLLBACK TO SAVEPOINT attempt");
+    work_->exec("RELEASE SAVEPOINT attempt");
+    return refused;
   });
 }
 
-void Transaction::LimitStatements(std::chrono::milliseconds limit) {
-  Guarded([&] {
-    return work_->exec("SET LOCAL lock_timeout = " + std::to_string(settings_.lock_limit.count()) +
-                       "; SET LOCAL statement_timeout = " + std::to_string(limit.count()));
-  });
+void Transaction::RestoreLimits() {
+  Guarded([&] { return work_->exec(Limits()); });
 }
 
 bool Transaction::Commit() {
@@ -192,12 +195,9 @@ bool Transaction::Commit() {
     const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(),
                                 settings_.statement_limit + kForTheAnswer);
     const StandbyWait standby(*state_.connection);
-    work_->commit();
+    work_->exec("COMMIT");
     work_.reset();
     return !standby.was_cut_short();
-  } catch (const pqxx::in_doubt_error&) {
-    DropConnection();
-    throw CommitInDoubt("the connection to PostgreSQL was lost while it committed", "");
   } catch (const pqxx::transaction_rollback&) {
     Translate();
   } catch (const pqxx::insufficient_privilege&) {  // libpqxx throws it without its code
@@ -206,22 +206,34 @@ bool Transaction::Commit() {
     // An error with a code is the server's own statement that it did not commit. Without a code it is libpq's
     // error about the connection.
     if (!error.sqlstate().empty()) Translate();
-    const std::string message = FirstLine(error.what());
-    DropConnection();
-    throw CommitInDoubt(message, "");
+    ThrowInDoubt(error.what());
   } catch (const pqxx::failure& error) {
-    const std::string message = FirstLine(error.what());
-    DropConnection();
-    throw CommitInDoubt(message, "");
+    ThrowInDoubt(error.what());
   }
 }
 
-// Sends ROLLBACK unless the transaction is over.
+void Transaction::ThrowInDoubt(std::string_view error) {
+  const std::string message = state_.connection->is_open()
+                                  ? FirstLine(error)
+                                  : "the connection to PostgreSQL was lost while it committed";
+  DropConnection();
+  throw CommitInDoubt(message, "");
+}
+
+// Sends ROLLBACK unless the transaction is over. When that fails, for instance because it was cancelled, the
+// transaction may still be open, and the connection is of no more use.
 void Transaction::RollBack() {
   if (!work_) return;
   const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(),
                               settings_.statement_limit + kForTheAnswer);
+  bool rolled_back = false;
+  try {
+    work_->exec("ROLLBACK");
+    rolled_back = true;
+  } catch (const std::exception&) {
+  }
   work_.reset();
+  if (!rolled_back) state_.connection.reset();
 }
 
 void Transaction::DropConnection() {

@@ -8,9 +8,10 @@
 #include <memory>
 #include <optional>
 #include <pqxx/connection>
+#include <pqxx/nontransaction>
 #include <pqxx/result>
-#include <pqxx/transaction>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -26,7 +27,7 @@ struct Session::State {
   std::uint64_t number = 0;
   bool direct = false;     // the connection leads to the server itself and not to a pooler
   bool is_pooled = false;  // it seemed direct, and then a prepared statement was missing
-  // Names on this connection, by the constants that they stand for.
+  // Names on this connection, by the constants that the statements are or contain.
   std::unordered_map<const char*, std::string> prepared;
   int names = 0;  // how many names were given to statements
   // A name is never given twice, even when PREPARE failed.
@@ -48,7 +49,7 @@ inline constexpr std::chrono::seconds kForTheAnswer{5};
 // What a transaction sets besides what all of them set. All settings are local to it, so that PgBouncer in
 // transaction mode can lend its server connection to other clients in between.
 struct Settings {
-  const char* planner = nullptr;  // a statement that sets how others are planned, a constant; or none
+  const char* planner = nullptr;  // expressions that set how statements are planned, a constant; or none
   std::chrono::seconds statement_limit = kStatementLimit;
   std::chrono::milliseconds lock_limit{3000};  // 0: as long as a statement may take
 };
@@ -99,9 +100,10 @@ class Transaction {
   // continues. Returns the refusal. Throws Unavailable; the transaction is over then.
   std::optional<Refused> Attempt(const std::string& statements);
 
-  // From now on no statement of this transaction may take longer than `limit`. It also sets lock_timeout as
-  // it was at the beginning, in case a statement has changed it. This costs a round trip.
-  void LimitStatements(std::chrono::milliseconds limit);
+  const Settings& settings() const { return settings_; }
+  // Sets the limits as they were at the beginning, after a statement that changed them. This costs a round
+  // trip.
+  void RestoreLimits();
 
   // The last call. False when it is committed here, but the server gave up its wait for a synchronous
   // standby, so that a fail-over may undo it. Throws CommitInDoubt; Unavailable or Refused when it was
@@ -114,7 +116,7 @@ class Transaction {
   Transaction(Session& session, const Settings& settings, NotBegun);
   void Open();  // a connection
   void Begin();
-  // The statements that set everything, to be the first ones of a transaction; and those that set the limits.
+  // The statement that sets everything, to be the first one of a transaction; and those that set the limits.
   std::string AllSettings();
   std::string Limits() const;
   // Returns nothing, and executes nothing, when the connection leads to a pooler.
@@ -124,11 +126,13 @@ class Transaction {
   // Executes statements while no transaction is open.
   pqxx::result ExecMessage(const std::string& statements);
   // The name of a prepared statement, for EXECUTE. Prepares it if necessary, while no transaction is open.
-  std::string NameInSql(const char* statement);
+  // The constant `key` stands for it.
+  std::string NameInSql(const char* key, const std::string& statement);
   // The same for libpqxx, which has names of its own.
   const std::string& NameOf(const char* statement);
   void RollBack();
   void DropConnection();
+  [[noreturn]] void ThrowInDoubt(std::string_view error);
   [[noreturn]] void Translate();  // of the exception that is being handled
 
   template <class Work>
@@ -136,7 +140,9 @@ class Transaction {
 
   Session::State& state_;
   const Settings settings_;
-  std::optional<pqxx::work> work_;
+  // Of libpqxx, only for its functions: it has a round trip for BEGIN alone. Has a value while a transaction
+  // is open.
+  std::optional<pqxx::nontransaction> work_;
   bool was_planned_before_ = false;  // the present statement, by an earlier transaction
 };
 

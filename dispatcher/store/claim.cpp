@@ -78,8 +78,8 @@ std::variant<Claimed, InDoubt> OpenClaim::Commit(std::span<const ToSend> rows) &
     transaction_->Commit();  // the agents that were found
     return Claimed{};
   }
-  // The pick shortened the limits of this transaction (kPick).
-  if (of_all_) transaction_->LimitStatements(kManyRowsLimit);
+  // The pick shortened the limits of this transaction (kPick), and no read has restored them.
+  if (of_all_ && !calls_) transaction_->RestoreLimits();
   return WriteClaim(*transaction_, claimer_, rows, std::move(finished_));
 }
 

@@ -1,5 +1,7 @@
 #include "dispatcher/store/sources.h"
 
+#include <chrono>
+#include <string>
 #include <unordered_set>
 #include <utility>
 
@@ -45,7 +47,9 @@ constexpr const char* kReadCalls = R"sql(
     SELECT call_id, recording_uri, transcript_uri,
            name, phone_number, email, scheduled_time, address, pincode, city, state, country, age, gender,
            occupation, company, preferred_contact_method, best_time_to_call, language,
-           summary, mood, score, call_outcome, classification, interests_and_needs, action_items, sentiment
+           summary, mood, score, call_outcome, classification, interests_and_needs, action_items, sentiment,
+           CASE WHEN position = 1
+                THEN set_config('statement_timeout', $3::text, true) || set_config('lock_timeout', $4::text, true) END
       FROM reading
      WHERE position > 0
      ORDER BY position
@@ -129,7 +133,11 @@ CallsAsRead::CallsAsRead(postgres::Transaction& transaction, std::span<const Pic
                          std::int64_t max_bytes) {
   postgres::ArrayLiteral ids;
   for (const PickedRow* row : rows) ids.Add(row->call_id.get());
-  rows_ = transaction.ExecPrepared(kReadCalls, std::move(ids).Close(), max_bytes);
+  const postgres::Settings& settings = transaction.settings();
+  rows_ =
+      transaction.ExecPrepared(kReadCalls, std::move(ids).Close(), max_bytes,
+                               std::to_string(std::chrono::milliseconds(settings.statement_limit).count()),
+                               std::to_string(settings.lock_limit.count()));
   calls_.reserve(rows.size());
   for (const pqxx::row& row : rows_) calls_.push_back(CallOf(row));
 }

@@ -12,7 +12,7 @@ namespace postcall::store {
 // always out of date. No plan reads a whole table because it was empty, or sorts because there were few
 // rows: rows that are wanted in an order are read from the index that has this order.
 inline constexpr postgres::Settings kLookUps{.planner = R"sql(
-    SELECT set_config('enable_indexscan', 'on', true),
+           set_config('enable_indexscan', 'on', true),
            set_config('enable_nestloop', 'on', true),
            set_config('enable_seqscan', 'off', true),
            set_config('enable_hashjoin', 'off', true),
@@ -31,7 +31,7 @@ inline constexpr postgres::Settings kChoreLookUps{.planner = kLookUps.planner,
 // and then matched in a hash: a nested loop would look through the whole batch for each row. They are
 // planned each time: a plan that was made while today's partition was empty may use any index, and is kept.
 inline constexpr postgres::Settings kByKeys{.planner = R"sql(
-    SELECT set_config('enable_indexscan', 'on', true),
+           set_config('enable_indexscan', 'on', true),
            set_config('enable_hashjoin', 'on', true),
            set_config('enable_seqscan', 'off', true),
            set_config('enable_nestloop', 'off', true),

@@ -9,7 +9,7 @@
 namespace postcall::postgres {
 namespace {
 
-constexpr Settings kNoSorting{.planner = "SELECT set_config('enable_sort', 'off', true)"};
+constexpr Settings kNoSorting{.planner = "set_config('enable_sort', 'off', true)"};
 
 class Alone : public SessionTest {
  protected:
@@ -83,7 +83,8 @@ TEST_F(Alone, KeepsTheConnectionWhenItIsRefused) {
   }
   EXPECT_EQ(session_.connection_number(), 1u);
   EXPECT_EQ(Transaction(session_).Exec("SELECT count(*) FROM pg_prepared_statements")[0][0].as<int>(), 4)
-      << "each statement is prepared once, also when it is refused: two for the settings, and these two";
+      << "each statement is prepared once, also when it is refused: the settings of two transactions, and "
+         "these two";
 }
 
 // The server takes the locks of a table's readers already when it prepares a statement.

@@ -60,6 +60,17 @@ TEST_F(Connecting, LeavesNoSettingBehind) {
       std::string("0"));
 }
 
+// A claim of one call costs little more than its round trips.
+TEST_F(Connecting, BeginsInOneMessage) {
+  constexpr const char* kNoteWhether = R"(
+      set_config('postcall.begun', (statement_timestamp() = transaction_timestamp())::text, true))";
+  for (int round = 0; round < 2; ++round) {
+    Transaction transaction(session_, {.planner = kNoteWhether});
+    EXPECT_EQ(transaction.Exec("SELECT current_setting('postcall.begun')")[0][0].c_str(),
+              std::string("true"));
+  }
+}
+
 TEST_F(Connecting, IsolatesAsLittleAsNecessaryWhateverTheDatabasesDefault) {
   Query("ALTER DATABASE " + std::string(client_.dbname()) +
         " SET default_transaction_isolation = 'serializable'");
@@ -286,7 +297,7 @@ TEST_F(Attempt, ThatMaySucceedLaterEndsTheTransaction) {
   EXPECT_TRUE(session_.connected());
 }
 
-// The server then still has the transaction open, and libpqxx does not report it.
+// The server then still has the transaction open.
 TEST_F(Connecting, DropsTheConnectionWhoseRollbackWasCancelled) {
   Query("CREATE TABLE abandoned (n int)");
   std::atomic<bool> stop = false;

@@ -27,6 +27,28 @@ TEST_F(ClaimCommit, LeavesEverythingWhenItEndsWithoutItsCommit) {
   EXPECT_EQ(session_.connection_number(), 1u);
 }
 
+// The limits of the look-ups and reads are shorter, for the sake of other agents.
+TEST_F(ClaimCommit, HasTheLimitsOfItsTransaction) {
+  Query(R"(
+      CREATE TABLE limits (call_id text, statements text, locks text);
+      CREATE FUNCTION note_limits() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          INSERT INTO limits
+          VALUES (new.call_id, current_setting('statement_timeout'), current_setting('lock_timeout'));
+          RETURN new;
+        END $$;
+      CREATE TRIGGER note BEFORE INSERT ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION note_limits())");
+  AddAgent("a");
+  AddCalls("a", 3, "read");
+  ClaimWith(Limits(10, 10), seen_.SendAll());
+  AddCalls("a", 1, "unread");
+  dispatcher_.Claim(session_, Limits(10, 10),
+                    Intake{.admit = [](const Candidate&) { return Finish{}; }, .decide = seen_.SendAll()});
+  EXPECT_EQ(Value("SELECT string_agg(DISTINCT statements || ' ' || locks, ', ') FROM limits"), "4s 3s");
+  EXPECT_EQ(Value("SELECT string_agg(call_id, ' ' ORDER BY call_id) FROM limits"),
+            "read1 read2 read3 unread1");
+}
+
 TEST_F(ClaimCommit, LeavesEverythingWhenTheDatabaseRefusesARow) {
   AddAgent("a");
   AddCalls("a", 3, "a");
