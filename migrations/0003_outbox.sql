@@ -72,7 +72,7 @@ COMMENT ON COLUMN webhook_outbox.unread IS 'How often it was postponed because i
 
 -- Calls whose analysis was written, by a transaction that must not hold a lock on their row of the outbox.
 --   INSERT   webhook_ready, in the platform's transaction
---   DELETE   webhook_release_hinted and webhook_release_analysed, a few times per second
+--   DELETE   webhook_release_hinted and webhook_release_analysed, a few times per second while calls wait
 CREATE TABLE webhook_analysis_hints (
   call_id text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -530,7 +530,7 @@ SET search_path=public, pg_temp
 AS …;
 GRANT EXECUTE ON FUNCTION webhook_release_analysed(bigint) TO postcall_service;
 
--- Makes calls due whose analysis was committed while they waited; dispatchers call it a few times per second
+-- Makes calls due whose analysis was committed while they waited; while some wait, dispatchers call it a few times per second
 CREATE FUNCTION webhook_release_hinted() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan=off

@@ -49,13 +49,17 @@ Housekeeper::Housekeeper(const postgres::DatabaseOptions& database, DispatcherId
   chores_ = {
       {"keep partitions", Operation::kPartitions, minutes(10), [this] { KeepPartitions(); }},
       {"make calls due whose analysis is written", Operation::kSweep, milliseconds(250),
-       [this] { store::ReleaseHinted(session_); }},
+       [this] {
+         if (calls_wait_) store::ReleaseHinted(session_);
+       }},
       {"make calls due whose analysis came", Operation::kSweep, seconds(1),
-       [this] { store::ReleaseAnalysed(session_); }},
+       [this] { calls_wait_ = store::ReleaseAnalysed(session_).others_wait; }},
       {"watch the other dispatchers", Operation::kSweep, seconds(5), [this] { WatchOthers(); }},
       {"sweep rows that no dispatcher holds", Operation::kSweep, seconds(5), [this] { Sweep(); }},
       {"forget claims that are over", Operation::kSweep, seconds(5),
-       [this] { store::ForgetClaims(session_, dispatcher_); }},
+       [this] {
+         if (store::ClaimsAreOpen(session_)) store::ForgetClaims(session_, dispatcher_);
+       }},
       {"sample the outbox", Operation::kSample, seconds(15), [this] { SampleOutbox(); }},
       {"sample recent decisions", Operation::kSample, seconds(15), [this] { SampleRecent(); }},
       {"sample the reconciliation", Operation::kSample, minutes(1),
@@ -147,7 +151,9 @@ void Housekeeper::WatchOthers() {
   }
 }
 
+// When no row is in flight, this costs a tenth of the sweeps, which are planned each time.
 void Housekeeper::Sweep() {
+  if (!store::ClaimsAreOpen(session_)) return;
   const std::vector<store::Swept> orphans = store::SweepOrphans(session_);
   if (!orphans.empty()) {
     log::Warning("deliveries in flight without a living dispatcher became unknown",

@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 9> kAboutRows = {
 constexpr std::array<std::string_view, 7> kOfTheConnection = {
     "08",     // connection
     "57P",    // shutdown, crash, starting up
-    "25001",  // the previous transaction is still open: see the settings of Transaction
+    "25001",  // the previous transaction is still open, because its ROLLBACK failed
     "25P02",  // the same, and that transaction had failed
     "25006",  // read-only, as after a fail-over
     "25P03",  // idle in transaction for too long

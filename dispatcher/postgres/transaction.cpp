@@ -220,20 +220,17 @@ void Transaction::ThrowInDoubt(std::string_view error) {
   throw CommitInDoubt(message, "");
 }
 
-// Sends ROLLBACK unless the transaction is over. When that fails, for instance because it was cancelled, the
-// transaction may still be open, and the connection is of no more use.
+// Sends ROLLBACK unless the transaction is over. When that was cancelled, the server refuses the next BEGIN,
+// and the connection is dropped then.
 void Transaction::RollBack() {
   if (!work_) return;
   const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(),
                               settings_.statement_limit + kForTheAnswer);
-  bool rolled_back = false;
   try {
     work_->exec("ROLLBACK");
-    rolled_back = true;
   } catch (const std::exception&) {
   }
   work_.reset();
-  if (!rolled_back) state_.connection.reset();
 }
 
 void Transaction::DropConnection() {

@@ -137,6 +137,8 @@ constexpr const char* kForgetClaims = R"sql(
               LIMIT 10000))
 )sql";
 
+constexpr const char* kOpenClaims = "SELECT EXISTS (SELECT FROM webhook_claims)";
+
 std::vector<Swept> SweptOf(const pqxx::result& rows) {
   std::vector<Swept> swept;
   for (const pqxx::row& row : rows) {
@@ -213,6 +215,10 @@ std::vector<DeadDispatcher> Observer::Look(postgres::Session& session) {
     dead.push_back({suspect.dispatcher, suspect.instance, SweptOf(unknown)});
   }
   return dead;
+}
+
+bool ClaimsAreOpen(postgres::Session& session) {
+  return postgres::Transaction::ExecAlone(session, kLookUps, kOpenClaims)[0][0].as<bool>();
 }
 
 std::vector<Swept> SweepOrphans(postgres::Session& session) {

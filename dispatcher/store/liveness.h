@@ -68,6 +68,9 @@ class Observer {
   std::uint64_t connection_ = 0;  // the session's connection of the last look; 0: none yet
 };
 
+// Whether the sweeps and ForgetClaims below have anything to look at.
+bool ClaimsAreOpen(postgres::Session& session);
+
 // Rows in flight for more than 45 s whose dispatcher is not registered become `unknown`: it stopped without
 // recording them, or died before another dispatcher saw it.
 std::vector<Swept> SweepOrphans(postgres::Session& session);

@@ -52,14 +52,21 @@ constexpr const char* kFeed = R"sql(
       LIMIT $2)
 )sql";
 
-// Steps through the index of the claim from agent to agent.
+// Steps through the index of the claim from agent to agent. At the start, the rows of calls whose agent is
+// not known yet come first.
 constexpr const char* kWalk = R"sql(
     WITH RECURSIVE first (agent_id, due_at, id, agents) AS (
-        (SELECT agent_id, due_at, id, 1
-           FROM webhook_outbox
-          WHERE agent_id > $1 AND NOT awaits_analysis
-          ORDER BY agent_id, due_at, id
-          LIMIT 1)
+        ((SELECT agent_id, due_at, id, 0
+            FROM webhook_outbox
+           WHERE agent_id = '' AND agent_id >= $1 AND NOT awaits_analysis
+           ORDER BY agent_id, due_at, id
+           LIMIT 1)
+         UNION ALL
+         (SELECT agent_id, due_at, id, 1
+            FROM webhook_outbox
+           WHERE agent_id > $1 AND NOT awaits_analysis
+           ORDER BY agent_id, due_at, id
+           LIMIT 1))
       UNION ALL
         SELECT next.agent_id, next.due_at, next.id, first.agents + 1
           FROM first
@@ -69,7 +76,7 @@ constexpr const char* kWalk = R"sql(
                   WHERE o.agent_id > first.agent_id AND NOT o.awaits_analysis
                   ORDER BY o.agent_id, o.due_at, o.id
                   LIMIT 1) AS next
-         WHERE first.agents < $2)
+         WHERE first.agents BETWEEN 1 AND $2 - 1)
     SELECT agent_id, (extract(epoch FROM due_at) * 1000000)::bigint AS due_at, id,
            due_at <= statement_timestamp() AS is_due
       FROM first
@@ -143,13 +150,14 @@ WalkedAgents WalkAgents(postgres::Session& session, const AgentId& after, int ma
   postgres::Transaction transaction(session, kLookUps);
   const pqxx::result read = transaction.ExecPrepared(kWalk, after.get(), max_agents);
   WalkedAgents walked;
-  if (after.get().empty()) walked.rows.push_back({AgentId(), {}});
+  int agents = 0;
   for (const pqxx::row& row : read) {
     ReadyRow first = RowOf(row);
     walked.last = first.agent_id;
+    if (!first.agent_id.get().empty()) ++agents;
     if (row["is_due"].as<bool>()) walked.rows.push_back(std::move(first));
   }
-  walked.at_end = static_cast<int>(read.size()) < max_agents;
+  walked.at_end = agents < max_agents;
   return walked;
 }
 

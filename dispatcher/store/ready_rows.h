@@ -45,9 +45,8 @@ class ReadyFeed {
   std::uint64_t connection_ = 0;  // of the last read; another connection may lead to another server
 };
 
-// The first row of each of the next agents after `after`, if it is due; no more than `max_agents`. After the
-// empty agent, which is the start, rows of calls whose agent is not known yet come first, whether there are
-// any or not.
+// The first row of each of the next agents after `after`, if it is due; no more than `max_agents`. The empty
+// agent is the start; there the first row of the calls whose agent is not known yet comes first, besides.
 struct WalkedAgents {
   std::vector<ReadyRow> rows;
   AgentId last;         // the walk continues after it

@@ -3,13 +3,22 @@
 #include <chrono>
 
 #include "dispatcher/postgres/transaction.h"
+#include "dispatcher/store/transaction_settings.h"
 
 namespace postcall::store {
 namespace {
 
 constexpr int kMostReleased = 1000;  // by one call of these, as their files say
 constexpr const char* kReleaseHinted = "SELECT webhook_release_hinted()";
-constexpr const char* kReleaseAnalysed = "SELECT webhook_release_analysed()";
+// A waiting call is due when its wait is over, so no dead entries of calls before that are stepped over.
+constexpr const char* kReleaseAnalysed = R"sql(
+    SELECT webhook_release_analysed(),
+           coalesce((SELECT true
+                       FROM webhook_outbox
+                      WHERE awaits_analysis AND due_at > statement_timestamp()
+                      ORDER BY due_at DESC
+                      LIMIT 1), false)
+)sql";
 constexpr const char* kPurge = "SELECT webhook_purge(5000, $1::int)";
 
 // After this time the other chores run.
@@ -23,11 +32,13 @@ int CountOf(postgres::Session& session, const char* statement, Parameters... par
   return counted[0][0].as<int>();
 }
 
-int Release(postgres::Session& session, const char* statement) {
+// Calls `release` until it returns less than the most.
+template <class Release>
+int Repeat(const Release& release) {
   const SteadyTime end = Steady::now() + kReleaseFor;
   int total = 0;
   while (true) {
-    const int released = CountOf(session, statement);
+    const int released = release();
     total += released;
     if (released < kMostReleased || Steady::now() >= end) return total;
   }
@@ -35,8 +46,19 @@ int Release(postgres::Session& session, const char* statement) {
 
 }  // namespace
 
-int ReleaseHinted(postgres::Session& session) { return Release(session, kReleaseHinted); }
-int ReleaseAnalysed(postgres::Session& session) { return Release(session, kReleaseAnalysed); }
+int ReleaseHinted(postgres::Session& session) {
+  return Repeat([&] { return CountOf(session, kReleaseHinted); });
+}
+
+Released ReleaseAnalysed(postgres::Session& session) {
+  Released released;
+  released.calls = Repeat([&] {
+    const pqxx::result result = postgres::Transaction::ExecAlone(session, kLookUps, kReleaseAnalysed);
+    released.others_wait = result[0][1].as<bool>();
+    return result[0][0].as<int>();
+  });
+  return released;
+}
 
 int PurgeOld(postgres::Session& session, int ledger_days) {
   const SteadyTime end = Steady::now() + kPurgeFor;

@@ -22,7 +22,7 @@ DECLARE
 BEGIN
   WITH followed AS (
     DELETE FROM webhook_analysis_hints
-     WHERE ctid = ANY (ARRAY(SELECT h.ctid FROM webhook_analysis_hints h LIMIT 1000 FOR UPDATE SKIP LOCKED))
+     WHERE ctid = ANY (ARRAY(SELECT h.ctid FROM webhook_analysis_hints h LIMIT 10000 FOR UPDATE SKIP LOCKED))
     RETURNING call_id)
   SELECT array_agg(DISTINCT call_id) INTO hinted FROM followed;
   UPDATE webhook_outbox

@@ -1,5 +1,5 @@
--- Makes the calls due that hints of committed transactions name. Every dispatcher calls this a few times per second;
--- when there is no hint, it reads an empty table. When the call of a hint is not visible yet, nothing is lost, because
+-- Makes the calls due that hints of committed transactions name. While calls wait, every dispatcher calls this a few
+-- times per second; when there is no hint, it reads an empty table. When the call of a hint is not visible yet, nothing is lost, because
 -- webhook_release_analysed checks every new row. Returns how many calls became due, 1000 at most.
 --
 -- Its plans, and those of webhook_release_analysed, do not depend on statistics, because the outbox fills and empties
@@ -41,5 +41,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_release_hinted() IS
-  'Makes calls due whose analysis was committed while they waited; dispatchers call it a few times per second';
+  'Makes calls due whose analysis was committed while they waited; while some wait, dispatchers call it a few times per second';
 REVOKE ALL ON FUNCTION webhook_release_hinted() FROM PUBLIC;

@@ -125,7 +125,9 @@ class HousekeepingOfWaitingCalls : public Housekeeping {
 };
 
 TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEveryQuarterOfASecond) {
-  AddCalls("a", 4, "hinted-");
+  AddCalls("a", 5, "hinted-");
+  LetWait("hinted-5");
+  RunAfter(seconds(1));  // it sees that a call waits
   ExpectToRepeatEvery(
       milliseconds(250),
       [&](int run) {
@@ -133,6 +135,24 @@ TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEveryQuarterOfASecond) {
         Query("INSERT INTO webhook_analysis_hints (call_id) VALUES ('hinted-" + std::to_string(run) + "')");
       },
       [&](int run) { return IsDue("hinted-" + std::to_string(run)); });
+}
+
+// An idle platform costs as little as possible. At the start it is not known yet whether calls wait.
+TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEverySecondWhileItKnowsOfNoWaitingCall) {
+  AddCalls("a", 4, "first-");
+  RunAfter(seconds(1));
+  ExpectToRepeatEvery(
+      seconds(1),
+      [&](int run) {
+        const std::string call = "first-" + std::to_string(run);
+        LetWait(call);
+        Query("INSERT INTO call_analysis (call_id, summary) VALUES ('" + call + "', 'A summary')");
+      },
+      [&](int run) {
+        const bool is_due = IsDue("first-" + std::to_string(run));
+        if (is_due) RunAfter(seconds(1));  // it sees that no call waits any more
+        return is_due;
+      });
 }
 
 TEST_F(HousekeepingOfWaitingCalls, LooksForAnalysesWithoutAHintEverySecond) {
@@ -283,7 +303,10 @@ TEST_F(Housekeeping, TriesAChoreThatFailedAgainAfterFifteenSecondsAndCountsEachF
   EXPECT_EQ(Errors(Operation::kPartitions), 2);
 }
 
-TEST_F(Housekeeping, TriesAChoreThatFailedAgainAfterItsOwnPeriodWhenThatIsShorter) {
+TEST_F(HousekeepingOfWaitingCalls, TriesAChoreThatFailedAgainAfterItsOwnPeriodWhenThatIsShorter) {
+  AddCalls("a", 1, "waits-");
+  LetWait("waits-1");
+  RunAfter(seconds(1));  // it sees that a call waits
   Query("ALTER FUNCTION webhook_release_hinted RENAME TO webhook_release_away");
   for (int failure = 1; failure <= 3; ++failure) {
     RunAfter(milliseconds(250));

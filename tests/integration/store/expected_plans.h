@@ -64,6 +64,8 @@ inline const std::vector<Expected> kExpected = {
     {"SELECT own.id, (extract(epoch FROM c.claimed_at)",
      {"Index Scan webhook_claims_pkey", "Bitmap Index Scan webhook_claims_pkey",
       "Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Nested Loop"}},
+    {"EXISTS (SELECT FROM webhook_claims)",
+     {"Seq Scan webhook_claims", "Index Only Scan webhook_claims_pkey"}},
     {"DELETE FROM webhook_claims",
      {"Seq Scan webhook_claims", "Index Scan webhook_claims_pkey", "Bitmap Index Scan webhook_claims_pkey",
       "Index Scan webhook_deliveries_pkey", "Bitmap Index Scan webhook_deliveries_pkey", "Nested Loop"}},
@@ -74,6 +76,8 @@ inline const std::vector<Expected> kExpected = {
      {"Index Only Scan webhook_outbox_ready", "Index Scan webhook_outbox_ready",
       "Index Only Scan webhook_outbox_awaiting_due", "Index Scan webhook_outbox_awaiting_due",
       "Nested Loop"}},
+    {"due_at > statement_timestamp()",
+     {"Index Only Scan webhook_outbox_awaiting_due", "Index Scan webhook_outbox_awaiting_due"}},
     {"DELETE FROM webhook_analysis_hints",
      {"Seq Scan webhook_analysis_hints", "Tid Scan webhook_analysis_hints", "Sort"}},
     {"SET due_at = least(due_at, clock_timestamp()), awaits_analysis = false, id = DEFAULT\n   WHERE id = "

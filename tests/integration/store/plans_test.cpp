@@ -130,6 +130,7 @@ class Plans : public StoreTest {
     MakeClaimOlder(keys[5].id, "1 minute");
     EXPECT_THAT(SweepOwn(session, dispatcher_.id(), {}), SizeIs(6));
     SweepOrphans(session);
+    EXPECT_TRUE(ClaimsAreOpen(session));
     ForgetClaims(session, dispatcher_.id());
     Starter other("other");
     EXPECT_THAT(other.ClaimAll(session, 2).to_send, SizeIs(2));

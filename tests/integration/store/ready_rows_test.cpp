@@ -249,8 +249,8 @@ TEST_F(WalkingOver, AllAgentsStepsFromOneToTheNext) {
   }
   Query("UPDATE webhook_outbox SET due_at = '2020-01-01' WHERE call_id = 'b2'");
   const WalkedAgents first = WalkAgents(session_, AgentId(), 2);
-  EXPECT_THAT(AgentsOf(first), ElementsAre("", "a", "b")) << "calls without an agent come first";
-  EXPECT_EQ(std::to_string(first.rows[2].at.id.get()),
+  EXPECT_THAT(AgentsOf(first), ElementsAre("a", "b"));
+  EXPECT_EQ(std::to_string(first.rows[1].at.id.get()),
             Value("SELECT id FROM webhook_outbox WHERE call_id = 'b2'"));
   EXPECT_FALSE(first.at_end);
   const WalkedAgents second = WalkAgents(session_, first.last, 2);
@@ -263,9 +263,31 @@ TEST_F(WalkingOver, AnAgentWithoutADueRowFindsNothingOfIt) {
   AddCalls("a", 1, "a");
   Query("UPDATE webhook_outbox SET due_at = now() + interval '1 hour'");
   const WalkedAgents walked = WalkAgents(session_, AgentId(), 10);
-  EXPECT_THAT(AgentsOf(walked), ElementsAre(""));
+  EXPECT_THAT(AgentsOf(walked), IsEmpty());
   EXPECT_EQ(walked.last, AgentId("a"));
   EXPECT_TRUE(walked.at_end);
+}
+
+TEST_F(WalkingOver, AllAgentsBeginsWithTheCallsWhoseAgentIsNotKnownYet) {
+  for (const char* agent : {"a", "b", "c"}) {
+    AddAgent(agent);
+    AddCalls(agent, 2, agent);
+  }
+  Query("UPDATE webhook_outbox SET agent_id = '' WHERE call_id LIKE 'b%'");
+  const WalkedAgents first = WalkAgents(session_, AgentId(), 1);
+  EXPECT_THAT(AgentsOf(first), ElementsAre("", "a"));
+  EXPECT_EQ(std::to_string(first.rows[0].at.id.get()),
+            Value("SELECT id FROM webhook_outbox WHERE call_id = 'b1'"));
+  EXPECT_FALSE(first.at_end);
+  const WalkedAgents second = WalkAgents(session_, first.last, 2);
+  EXPECT_THAT(AgentsOf(second), ElementsAre("c"));
+  EXPECT_TRUE(second.at_end);
+
+  Query("DELETE FROM webhook_outbox WHERE agent_id <> ''");
+  const WalkedAgents alone = WalkAgents(session_, AgentId(), 1);
+  EXPECT_THAT(AgentsOf(alone), ElementsAre(""));
+  EXPECT_EQ(alone.last, AgentId());
+  EXPECT_TRUE(alone.at_end);
 }
 
 }  // namespace
