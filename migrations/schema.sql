@@ -519,7 +519,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path=public, pg_temp
 AS …;
 
--- Makes calls due whose analysis was committed while they were being completed; dispatchers call it every second
+-- Makes calls due whose analysis was committed while they were being completed; while calls wait, dispatchers call it every second
 CREATE FUNCTION webhook_release_analysed(turn bigint DEFAULT (EXTRACT(epoch FROM clock_timestamp()))::bigint) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan=off

@@ -53,7 +53,12 @@ Housekeeper::Housekeeper(const postgres::DatabaseOptions& database, DispatcherId
          if (calls_wait_) store::ReleaseHinted(session_);
        }},
       {"make calls due whose analysis came", Operation::kSweep, seconds(1),
-       [this] { calls_wait_ = store::ReleaseAnalysed(session_).others_wait; }},
+       [this] {
+         calls_wait_ = store::CallsWait(session_);
+         if (calls_wait_) store::ReleaseAnalysed(session_);
+       }},
+      {"forget hints that name no waiting call", Operation::kSweep, seconds(5),
+       [this] { store::ReleaseAnalysed(session_); }},
       {"watch the other dispatchers", Operation::kSweep, seconds(5), [this] { WatchOthers(); }},
       {"sweep rows that no dispatcher holds", Operation::kSweep, seconds(5), [this] { Sweep(); }},
       {"forget claims that are over", Operation::kSweep, seconds(5),

@@ -10,10 +10,10 @@ namespace {
 
 constexpr int kMostReleased = 1000;  // by one call of these, as their files say
 constexpr const char* kReleaseHinted = "SELECT webhook_release_hinted()";
-// A waiting call is due when its wait is over, so no dead entries of calls before that are stepped over.
-constexpr const char* kReleaseAnalysed = R"sql(
-    SELECT webhook_release_analysed(),
-           coalesce((SELECT true
+constexpr const char* kReleaseAnalysed = "SELECT webhook_release_analysed()";
+// A call that waits is not due yet, so that the dead entries of earlier calls are not stepped over.
+constexpr const char* kCallsWait = R"sql(
+    SELECT coalesce((SELECT true
                        FROM webhook_outbox
                       WHERE awaits_analysis AND due_at > statement_timestamp()
                       ORDER BY due_at DESC
@@ -32,13 +32,11 @@ int CountOf(postgres::Session& session, const char* statement, Parameters... par
   return counted[0][0].as<int>();
 }
 
-// Calls `release` until it returns less than the most.
-template <class Release>
-int Repeat(const Release& release) {
+int Release(postgres::Session& session, const char* statement) {
   const SteadyTime end = Steady::now() + kReleaseFor;
   int total = 0;
   while (true) {
-    const int released = release();
+    const int released = CountOf(session, statement);
     total += released;
     if (released < kMostReleased || Steady::now() >= end) return total;
   }
@@ -46,18 +44,11 @@ int Repeat(const Release& release) {
 
 }  // namespace
 
-int ReleaseHinted(postgres::Session& session) {
-  return Repeat([&] { return CountOf(session, kReleaseHinted); });
-}
+int ReleaseHinted(postgres::Session& session) { return Release(session, kReleaseHinted); }
+int ReleaseAnalysed(postgres::Session& session) { return Release(session, kReleaseAnalysed); }
 
-Released ReleaseAnalysed(postgres::Session& session) {
-  Released released;
-  released.calls = Repeat([&] {
-    const pqxx::result result = postgres::Transaction::ExecAlone(session, kLookUps, kReleaseAnalysed);
-    released.others_wait = result[0][1].as<bool>();
-    return result[0][0].as<int>();
-  });
-  return released;
+bool CallsWait(postgres::Session& session) {
+  return postgres::Transaction::ExecAlone(session, kLookUps, kCallsWait)[0][0].as<bool>();
 }
 
 int PurgeOld(postgres::Session& session, int ledger_days) {

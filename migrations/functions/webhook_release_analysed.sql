@@ -1,8 +1,9 @@
--- Makes the waiting calls due whose analysis is committed, and which webhook_ready could not see. Every dispatcher
--- calls this about once per second; when no call waits, it reads empty indexes. A call is checked every second until
--- all transactions are over that were open when it was first seen, because one of them may write its analysis. After
--- that it is checked every 32nd time, in case its row was locked at the wrong moment; so a hundred thousand calls
--- without analysis cost little. Returns how many calls became due, 1000 at most. Its plans: see webhook_release_hinted.
+-- Makes the waiting calls due whose analysis is committed, and which webhook_ready could not see. While calls wait, every
+-- dispatcher calls this about once per second, and otherwise now and then, for hints that name no waiting call. A call
+-- is checked every second until all transactions are over that were open when it was first seen, because one of them may
+-- write its analysis. After that it is checked every 32nd time, in case its row was locked at the wrong moment; so a
+-- hundred thousand calls without analysis cost little. Returns how many calls became due, 1000 at most. Its plans: see
+-- webhook_release_hinted.
 CREATE OR REPLACE FUNCTION webhook_release_analysed(turn bigint DEFAULT extract(epoch FROM clock_timestamp())::bigint)
 RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
@@ -105,5 +106,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_release_analysed(bigint) IS
-  'Makes calls due whose analysis was committed while they were being completed; dispatchers call it every second';
+  'Makes calls due whose analysis was committed while they were being completed; while calls wait, dispatchers call it every second';
 REVOKE ALL ON FUNCTION webhook_release_analysed(bigint) FROM PUBLIC;

@@ -137,10 +137,9 @@ TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEveryQuarterOfASecond) {
       [&](int run) { return IsDue("hinted-" + std::to_string(run)); });
 }
 
-// An idle platform costs as little as possible. At the start it is not known yet whether calls wait.
+// An idle platform costs as little as possible.
 TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEverySecondWhileItKnowsOfNoWaitingCall) {
   AddCalls("a", 4, "first-");
-  RunAfter(seconds(1));
   ExpectToRepeatEvery(
       seconds(1),
       [&](int run) {
@@ -153,6 +152,12 @@ TEST_F(HousekeepingOfWaitingCalls, FollowsHintsEverySecondWhileItKnowsOfNoWaitin
         if (is_due) RunAfter(seconds(1));  // it sees that no call waits any more
         return is_due;
       });
+}
+
+TEST_F(HousekeepingOfWaitingCalls, ForgetsHintsThatNameNoWaitingCallEveryFiveSeconds) {
+  ExpectToRepeatEvery(
+      seconds(5), [&](int) { Query("INSERT INTO webhook_analysis_hints (call_id) VALUES ('elsewhere')"); },
+      [&](int) { return Value("SELECT count(*) FROM webhook_analysis_hints") == "0"; });
 }
 
 TEST_F(HousekeepingOfWaitingCalls, LooksForAnalysesWithoutAHintEverySecond) {

@@ -176,7 +176,7 @@ TEST_F(ServiceRole, KeepsTheReportsAndDeletesWhatIsOld) {
   Query(
       "ALTER TABLE call_analysis DISABLE TRIGGER USER; INSERT INTO call_analysis (call_id, mood) VALUES "
       "('c1', 'Good')");
-  EXPECT_EQ(ReleaseAnalysed(service_).calls, 1);
+  EXPECT_EQ(ReleaseAnalysed(service_), 1);
 }
 
 }  // namespace
