@@ -111,7 +111,8 @@ void Housekeeper::RunChore(Chore& chore) {
     chore.next = clock_() + chore.every;
     chore.said.clear();
     chore.lost.reset();
-    alone_since_ = SteadyTime::max();
+    if (session_.connected())
+      alone_since_ = SteadyTime::max();  // a chore may have nothing to ask the database
   } catch (const std::exception& error) {
     if (worker_.stopping()) return;
     metrics_.database_errors(chore.operation).Increment();
