@@ -1,6 +1,7 @@
 // The server has too few connections for all sessions of the dispatcher, because of a limit of the role or
 // after a fail-over to a smaller server. No call is sent whose outcome could not be recorded (CONTRACT §4).
 #include <csignal>
+#include <thread>
 
 #include "tests/system/system_test.h"
 
@@ -45,6 +46,27 @@ TEST_F(FewConnections, NothingIsSentWhileASessionHasNoConnection) {
   EXPECT_TRUE(service.WaitForLog("too many connections for role")) << service.log();
   EXPECT_FALSE(service.WaitUntilReady(2s));
   EXPECT_THAT(service.Get("/readyz").body, HasSubstr("too many connections for role"));
+  EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
+
+  LimitTo(-1);
+  EXPECT_TRUE(service.WaitUntilReady()) << service.log();
+  ExpectTheOracleIsContent({}, {&service});
+  EXPECT_EQ(platform_.Outcomes(), (std::map<std::string, int>{{"delivered", 20}}));
+}
+
+TEST_F(FewConnections, NothingIsSentWhileTheRecorderAloneHasNoConnection) {
+  const Service service(RunLimited());
+  ASSERT_TRUE(service.WaitUntilReady()) << service.log();
+  // The other sessions ask something every second.
+  const std::string recorder =
+      "pid FROM pg_stat_activity WHERE usename = 'limited' AND query_start < now() - interval '3 seconds'";
+  ASSERT_TRUE(platform_.WaitForValue("SELECT count(*) FROM (SELECT " + recorder + ") AS idle", "1"));
+  LimitTo(1);
+  platform_.Query("SELECT pg_terminate_backend(pid) FROM (SELECT " + recorder + ") AS idle");
+  ASSERT_TRUE(service.WaitForLog("outcomes cannot be recorded")) << service.log();
+  EXPECT_THAT(service.Get("/readyz").body, HasSubstr("too many connections for role"));
+  platform_.CompleteCalls("agent", "call-", 20);
+  std::this_thread::sleep_for(500ms);  // several polls
   EXPECT_EQ(endpoint_.ledger().RequestCount(), 0U);
 
   LimitTo(-1);

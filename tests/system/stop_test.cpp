@@ -61,6 +61,25 @@ TEST_F(Stop, WithADatabaseThatHangsPrintsEachOutcomeInTime) {
   EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
 }
 
+// It tries to connect again and again, and may be in the middle of that when the last delivery ends.
+TEST_F(Stop, WhileItConnectsAgainPrintsEachOutcomeInTime) {
+  const std::string url = SharedPostgres().CreateMigratedDatabase();
+  TcpProxy proxy(SharedPostgres().port());
+  endpoint_.On("/slow", Wait(9s) + Respond(200));
+  Platform platform(url);
+  Service service(Run({"--database-url", "host=127.0.0.1,127.0.0.1,127.0.0.1 user=postgres port=" +
+                                             std::to_string(proxy.port()) +
+                                             " dbname=" + platform.Value("SELECT current_database()")}));
+  platform.AddAgent("agent", endpoint_.Url("/slow"));
+  platform.CompleteCalls("agent", "call-", 5);
+  ASSERT_TRUE(endpoint_.ledger().WaitForRequests(5));
+  proxy.Stall(true);
+  proxy.CutAll();
+  service.Signal(SIGTERM);
+  EXPECT_EQ(service.Wait(11500ms), 1) << service.log();
+  EXPECT_EQ(Printed(service.log(), "delivered"), 5) << service.log();
+}
+
 // A fail-over in which no host answers, with a long limit that an administrator has set.
 TEST_F(Stop, WhileItConnectsToHostsThatHangEndsInTime) {
   TcpProxy proxy(SharedPostgres().port());
