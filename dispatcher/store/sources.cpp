@@ -13,27 +13,26 @@ namespace postcall::store {
 namespace {
 
 // Reads one call after the other, so that it can stop in time: the size of a jsonb column is not known before
-// the column is converted. LIMIT 1 keeps PostgreSQL from reading all calls at once, whatever a platform's own
-// view joins. pg_column_size of the whole row is the size of its text, uncompressed.
+// the column is converted. The join is a nested loop, because of LIMIT 1, and so each row is written before
+// the condition about the next call is checked, whatever a platform's own view joins. A setting of the
+// transaction holds the bytes so far. pg_column_size of the whole row is the size of its text, uncompressed.
+//
+// The first row also restores the limits that kPick shortened, for the statements that follow.
 constexpr const char* kReadCalls = R"sql(
-    WITH RECURSIVE
-      reading AS (
-        SELECT 0 AS position, 0::bigint AS bytes, nothing.*
-          FROM (SELECT) AS start
-          LEFT JOIN (
+    SELECT found.*,
+           set_config('postcall.bytes_read',
+                      (CASE WHEN position > 1 THEN current_setting('postcall.bytes_read')::bigint ELSE 0 END
+                       + coalesce(pg_column_size(found), 0))::text, true),
+           CASE WHEN position = 1
+                THEN set_config('statement_timeout', $3::text, true) || set_config('lock_timeout', $4::text, true) END
+      FROM (SELECT call_id, position
+              FROM unnest($1::text[]) WITH ORDINALITY AS wanted (call_id, position)
+             WHERE position = 1
+                OR (current_setting('postcall.bytes_read')::bigint < $2
+                    AND clock_timestamp() < statement_timestamp() + interval '200 ms')
+            OFFSET 0) AS wanted
+      LEFT JOIN LATERAL (
               SELECT call_id, recording_uri, transcript_uri,
-                     name, phone_number, email, scheduled_time, address, pincode, city, state, country, age,
-                     gender, occupation, company, preferred_contact_method, best_time_to_call, language,
-                     summary, mood, score::text, call_outcome, classification,
-                     interests_and_needs::text, action_items::text, sentiment::text
-                FROM webhook_source
-               WHERE false) AS nothing ON true
-      UNION ALL
-        SELECT r.position + 1, r.bytes + coalesce(pg_column_size(found), 0), found.*
-          FROM reading r
-         CROSS JOIN LATERAL (SELECT ($1::text[])[r.position + 1] AS call_id OFFSET 0) AS wanted
-          LEFT JOIN LATERAL (
-              SELECT s.call_id, recording_uri, transcript_uri,
                      name, phone_number, email, scheduled_time, address, pincode, city, state, country, age,
                      gender, occupation, company, preferred_contact_method, best_time_to_call, language,
                      summary, mood, score::text, call_outcome, classification,
@@ -41,18 +40,6 @@ constexpr const char* kReadCalls = R"sql(
                 FROM webhook_source s
                WHERE s.call_id = wanted.call_id
                LIMIT 1) AS found ON true
-         WHERE r.position < cardinality($1::text[])
-           AND r.bytes < $2
-           AND (r.position = 0 OR clock_timestamp() < statement_timestamp() + interval '200 ms'))
-    SELECT call_id, recording_uri, transcript_uri,
-           name, phone_number, email, scheduled_time, address, pincode, city, state, country, age, gender,
-           occupation, company, preferred_contact_method, best_time_to_call, language,
-           summary, mood, score, call_outcome, classification, interests_and_needs, action_items, sentiment,
-           CASE WHEN position = 1
-                THEN set_config('statement_timeout', $3::text, true) || set_config('lock_timeout', $4::text, true) END
-      FROM reading
-     WHERE position > 0
-     ORDER BY position
 )sql";
 
 // Leaves out missing keys, and all keys when the value is not an object. JSON null and other types stay as
