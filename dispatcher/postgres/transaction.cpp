@@ -111,26 +111,28 @@ std::string Transaction::AllSettings() {
   return "EXECUTE " + NameInSql(key, with("$1", "$2")) + "(" + statement_limit + ", " + lock_limit + ")";
 }
 
-std::optional<pqxx::result> Transaction::ExecInOneMessage(Session& session, const Settings& settings,
-                                                          const char* statement,
-                                                          std::initializer_list<std::int64_t> parameters) {
-  const Session::State& state = *session.state_;
-  std::string list;
-  for (const std::int64_t parameter : parameters)
-    list += (list.empty() ? "" : ", ") + std::to_string(parameter);
-  Transaction transaction(session, settings, NotBegun{});
-  const bool is_new = state.connection == nullptr;
-  if (is_new) transaction.Open();
-  if (!state.direct) return std::nullopt;
+std::optional<pqxx::result> Transaction::ExecInOneMessage(Message message, const char* statement,
+                                                          const std::function<std::string()>& literals) {
+  const bool is_new = state_.connection == nullptr;
+  if (is_new) Open();
   try {
-    const std::string all_settings = transaction.AllSettings();
-    const std::string name = transaction.NameInSql(statement, statement);
-    return transaction.ExecMessage(std::string("SET TRANSACTION ") + kReadCommitted + "; " + all_settings +
-                                   "; EXECUTE " + name + (list.empty() ? "" : "(" + list + ")"));
+    if (!state_.direct) {
+      Begin();
+      return std::nullopt;
+    }
+    const std::string settings = AllSettings();
+    const std::string rest = std::string(kReadCommitted) + "; " + settings + "; EXECUTE " +
+                             NameInSql(statement, statement) + literals();
+    if (message == Message::kAlone) return ExecMessage("SET TRANSACTION " + rest);
+    return Guarded([&] {
+      work_.emplace(*state_.connection);
+      return work_->exec("BEGIN " + rest);
+    });
   } catch (const Unavailable&) {
-    if (state.connection || is_new) throw;
+    if (state_.connection || is_new) throw;
   }
-  return ExecInOneMessage(session, settings, statement, parameters);  // on a new connection
+  // The connection was lost, so nothing of the message is committed, or it is safe to repeat.
+  return ExecInOneMessage(message, statement, literals);
 }
 
 pqxx::result Transaction::ExecMessage(const std::string& statements) {

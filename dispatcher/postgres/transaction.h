@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <initializer_list>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <pqxx/connection>
@@ -81,16 +81,31 @@ class Transaction {
   }
 
   // One statement in a transaction of its own and, on a direct connection, in one round trip. It must be safe
-  // to repeat: when the connection is lost, it is executed once more on a new one. `statement` is a constant,
-  // and its parameters are numbers. Throws as Exec does.
-  template <class... Numbers>
+  // to repeat: when the connection is lost, it is executed once more on a new one. `statement` is a constant.
+  // The server's log may show the parameters when the statement fails. Throws as Exec does.
+  template <class... Parameters>
   static pqxx::result ExecAlone(Session& session, const Settings& settings, const char* statement,
-                                Numbers... numbers) {
-    if (auto result = ExecInOneMessage(session, settings, statement, {numbers...})) return *std::move(result);
-    Transaction transaction(session, settings);
-    pqxx::result result = transaction.Exec(statement, numbers...);
+                                const Parameters&... parameters) {
+    Transaction transaction(session, settings, NotBegun{});
+    const auto literals = [&] { return transaction.Literals(parameters...); };
+    if (auto result = transaction.ExecInOneMessage(Message::kAlone, statement, literals)) return *result;
+    pqxx::result result = transaction.Exec(statement, parameters...);
     transaction.Commit();
     return result;
+  }
+
+  // A transaction that has begun with this statement and, on a direct connection, in one round trip.
+  // `statement` is a constant; parameters and errors as for ExecAlone.
+  template <class... Parameters>
+  static std::pair<std::unique_ptr<Transaction>, pqxx::result> BeginWith(Session& session,
+                                                                         const Settings& settings,
+                                                                         const char* statement,
+                                                                         const Parameters&... parameters) {
+    std::unique_ptr<Transaction> transaction(new Transaction(session, settings, NotBegun{}));
+    const auto literals = [&] { return transaction->Literals(parameters...); };
+    auto result = transaction->ExecInOneMessage(Message::kFirst, statement, literals);
+    if (!result) result = transaction->Exec(statement, parameters...);
+    return {std::move(transaction), *std::move(result)};
   }
 
   // Executes any number of statements, without parameters. Throws as Exec does.
@@ -119,10 +134,19 @@ class Transaction {
   // The statement that sets everything, to be the first one of a transaction; and those that set the limits.
   std::string AllSettings();
   std::string Limits() const;
-  // Returns nothing, and executes nothing, when the connection leads to a pooler.
-  static std::optional<pqxx::result> ExecInOneMessage(Session& session, const Settings& settings,
-                                                      const char* statement,
-                                                      std::initializer_list<std::int64_t> parameters);
+  // What the message of ExecInOneMessage is: a transaction, or the beginning of one.
+  enum class Message { kAlone, kFirst };
+  // Connects if necessary. When the connection leads to a pooler, it begins, executes nothing else, and
+  // returns nothing.
+  std::optional<pqxx::result> ExecInOneMessage(Message message, const char* statement,
+                                               const std::function<std::string()>& literals);
+  // The list of parameters for EXECUTE, in parentheses. Needs the connection.
+  template <class... Parameters>
+  std::string Literals(const Parameters&... parameters) {
+    std::string list;
+    ((list += (list.empty() ? "(" : ", ") + state_.connection->quote(parameters)), ...);
+    return list.empty() ? list : list + ")";
+  }
   // Executes statements while no transaction is open.
   pqxx::result ExecMessage(const std::string& statements);
   // The name of a prepared statement, for EXECUTE. Prepares it if necessary, while no transaction is open.

@@ -198,7 +198,7 @@ class OpenClaim {
   std::variant<Claimed, InDoubt> Commit(std::span<const ToSend> rows) &&;
 
  private:
-  OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLimits& limits);
+  OpenClaim(std::unique_ptr<postgres::Transaction> transaction, Claimer claimer, const ClaimLimits& limits);
   void NoteShares(const ClaimLimits& limits);
   void NoteTaken(const PickedRow& row);
 

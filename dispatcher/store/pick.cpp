@@ -76,7 +76,10 @@ std::string ArrayOf(const std::vector<AgentId>& agents) {
   return std::move(literal).Close();
 }
 
-pqxx::result PickFrom(postgres::Transaction& transaction, const ClaimLimits& limits) {
+// A transaction and the rows that it has locked.
+using Begun = std::pair<std::unique_ptr<postgres::Transaction>, pqxx::result>;
+
+Begun PickFrom(postgres::Session& session, const ClaimLimits& limits) {
   postgres::ArrayLiteral agents, due_at, ids, max_rows;
   for (const AgentShare& share : limits.agents) {
     agents.Add(share.agent_id.get());
@@ -84,9 +87,16 @@ pqxx::result PickFrom(postgres::Transaction& transaction, const ClaimLimits& lim
     ids.Add(share.from.id.get());
     max_rows.Add(share.max_rows);
   }
-  return transaction.ExecPrepared(kPick, std::move(agents).Close(), std::move(due_at).Close(),
-                                  std::move(ids).Close(), std::move(max_rows).Close(), limits.max_rows,
-                                  std::to_string(limits.read_limit.count()));
+  return postgres::Transaction::BeginWith(
+      session, {.planner = kLookUps.planner, .statement_limit = kManyRowsLimit}, kPick,
+      std::move(agents).Close(), std::move(due_at).Close(), std::move(ids).Close(),
+      std::move(max_rows).Close(), limits.max_rows, std::to_string(limits.read_limit.count()));
+}
+
+Begun PickOf(postgres::Session& session, const std::vector<AgentId>& agents) {
+  auto transaction = std::make_unique<postgres::Transaction>(session, kLookUps);
+  pqxx::result picked = transaction->Exec(kPickOf, ArrayOf(agents));
+  return {std::move(transaction), std::move(picked)};
 }
 
 PickedRow RowOf(const pqxx::row& row, std::size_t position) {
@@ -162,23 +172,21 @@ void OpenClaim::NoteShares(const ClaimLimits& limits) {
   }
 }
 
-OpenClaim::OpenClaim(postgres::Session& session, Claimer claimer, const ClaimLimits& limits)
+OpenClaim::OpenClaim(std::unique_ptr<postgres::Transaction> transaction, Claimer claimer,
+                     const ClaimLimits& limits)
     : claimer_(std::move(claimer)),
       of_all_(limits.only_agents.empty()),
       max_bytes_(limits.max_bytes),
       read_limit_(limits.read_limit),
-      transaction_(std::make_unique<postgres::Transaction>(
-          session,
-          postgres::Settings{.planner = kLookUps.planner,
-                             .statement_limit = of_all_ ? kManyRowsLimit : postgres::kStatementLimit})) {}
+      transaction_(std::move(transaction)) {}
 
 Picked OpenClaim::Pick(postgres::Session& session, Claimer claimer, const ClaimLimits& limits) {
   if (limits.max_rows <= 0) return Nothing{};
-  OpenClaim claim(session, std::move(claimer), limits);
-  postgres::Transaction& transaction = *claim.transaction_;
-  const pqxx::result picked =
-      claim.of_all_ ? PickFrom(transaction, limits) : transaction.Exec(kPickOf, ArrayOf(limits.only_agents));
+  auto [begun, picked] =
+      limits.only_agents.empty() ? PickFrom(session, limits) : PickOf(session, limits.only_agents);
   if (picked.empty()) return Nothing{};
+  postgres::Transaction& transaction = *begun;
+  OpenClaim claim(std::move(begun), std::move(claimer), limits);
   std::vector<PickedRow>& rows = claim.rows_;
   rows.reserve(static_cast<std::size_t>(picked.size()));
   for (const pqxx::row& row : picked) rows.push_back(RowOf(row, rows.size()));

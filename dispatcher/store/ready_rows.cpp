@@ -147,8 +147,8 @@ std::vector<ReadyRow> ReadyFeed::Read(postgres::Session& session) {
 }
 
 WalkedAgents WalkAgents(postgres::Session& session, const AgentId& after, int max_agents) {
-  postgres::Transaction transaction(session, kLookUps);
-  const pqxx::result read = transaction.ExecPrepared(kWalk, after.get(), max_agents);
+  const pqxx::result read =
+      postgres::Transaction::ExecAlone(session, kLookUps, kWalk, after.get(), max_agents);
   WalkedAgents walked;
   int agents = 0;
   for (const pqxx::row& row : read) {

@@ -1,5 +1,5 @@
-// A statement in a transaction of its own: in one round trip where that is possible, and right where it is
-// not.
+// A statement in a transaction of its own, or at the beginning of one: in one round trip where that is
+// possible, and right where it is not.
 #include <string>
 
 #include "dispatcher/postgres/transaction.h"
@@ -114,6 +114,60 @@ TEST_F(Alone, WorksThroughPgBouncer) {
     EXPECT_EQ(One(first, "SELECT $1 + $2::bigint"), "9");
     EXPECT_EQ(One(second, "SELECT $1 + $2::bigint"), "9");
   }
+}
+
+class Begun : public Alone {
+ protected:
+  static std::string Text(const pqxx::result& result) { return result[0][0].c_str(); }
+
+  static constexpr const char* kNote = "INSERT INTO written SELECT length($1) * $2 RETURNING n";
+};
+
+TEST_F(Begun, WithAStatementIsOneMessage) {
+  for (int round = 0; round < 3; ++round) {
+    const auto [transaction, result] = Transaction::BeginWith(session_, kNoSorting, kIsOneMessage, 4, 5);
+    EXPECT_EQ(Text(result), "t") << round;
+    EXPECT_EQ(Text(transaction->Exec("SELECT current_setting('enable_sort')")), "off");
+  }
+  EXPECT_EQ(session_.connection_number(), 1u);
+}
+
+TEST_F(Begun, WithAStatementIsRolledBackUnlessCommitted) {
+  for (const char* text : {"'", "\\\\\"{},$1;", ""}) {
+    const std::string length = std::to_string(std::string(text).size());
+    { const auto dropped = Transaction::BeginWith(session_, {}, kNote, std::string(text), 1); }
+    EXPECT_EQ(Value("SELECT count(*) FROM written"), "0");
+    const auto [transaction, result] = Transaction::BeginWith(session_, {}, kNote, std::string(text), 1);
+    EXPECT_EQ(Text(result), length);
+    transaction->Commit();
+    EXPECT_EQ(Value("SELECT sum(n) FROM written"), length);
+    Query("DELETE FROM written");
+  }
+}
+
+TEST_F(Begun, WithAStatementConnectsAgainWhenTheConnectionWasLost) {
+  Transaction::BeginWith(session_, {}, kNote, "x", 1).first->Commit();
+  Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'session_test'");
+  Transaction::BeginWith(session_, {}, kNote, "x", 1).first->Commit();
+  EXPECT_EQ(Value("SELECT count(*) FROM written"), "2");
+  EXPECT_EQ(session_.connection_number(), 2u);
+}
+
+TEST_F(Begun, WithAStatementThatIsRefusedIsOver) {
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_THROW(Transaction::BeginWith(session_, {}, "SELECT 1 / ($1::int - 4)", 4), Refused);
+    EXPECT_EQ(One(session_, kIsOneMessage), "t");
+  }
+  EXPECT_EQ(session_.connection_number(), 1u);
+}
+
+TEST_F(Begun, WithAStatementWorksThroughPgBouncer) {
+  const test::PgBouncer pgbouncer(test::SharedPostgres(), 1);
+  for (int round = 0; round < 3; ++round) {
+    Session session({.url = pgbouncer.Url(client_.dbname()), .application_name = "pooled"});
+    Transaction::BeginWith(session, {}, kNote, "xyz", 1).first->Commit();
+  }
+  EXPECT_EQ(Value("SELECT sum(n) FROM written"), "9");
 }
 
 }  // namespace
