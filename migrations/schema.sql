@@ -78,6 +78,7 @@ CREATE TRIGGER webhook_calls_truncated BEFORE TRUNCATE ON calls FOR EACH STATEME
 CREATE TABLE webhook_analysis_hints (
   call_id text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
+GRANT SELECT ON webhook_analysis_hints TO postcall_service;
 
 -- Claims that may have deliveries in flight
 CREATE TABLE webhook_claims (

@@ -50,15 +50,13 @@ Housekeeper::Housekeeper(const postgres::DatabaseOptions& database, DispatcherId
       {"keep partitions", Operation::kPartitions, minutes(10), [this] { KeepPartitions(); }},
       {"make calls due whose analysis is written", Operation::kSweep, milliseconds(250),
        [this] {
-         if (calls_wait_) store::ReleaseHinted(session_);
+         if (may_release_) store::ReleaseHinted(session_);
        }},
       {"make calls due whose analysis came", Operation::kSweep, seconds(1),
        [this] {
-         calls_wait_ = store::CallsWait(session_);
-         if (calls_wait_) store::ReleaseAnalysed(session_);
+         may_release_ = store::CallsMayBeReleased(session_);
+         if (may_release_) store::ReleaseAnalysed(session_);
        }},
-      {"forget hints that name no waiting call", Operation::kSweep, seconds(5),
-       [this] { store::ReleaseAnalysed(session_); }},
       {"watch the other dispatchers", Operation::kSweep, seconds(5), [this] { WatchOthers(); }},
       {"sweep rows that no dispatcher holds", Operation::kSweep, seconds(5), [this] { Sweep(); }},
       {"forget claims that are over", Operation::kSweep, seconds(5),
@@ -111,8 +109,8 @@ void Housekeeper::RunChore(Chore& chore) {
     chore.next = clock_() + chore.every;
     chore.said.clear();
     chore.lost.reset();
-    if (session_.connected())
-      alone_since_ = SteadyTime::max();  // a chore may have nothing to ask the database
+    // A chore that asked the database nothing does not show that it is there.
+    if (session_.connected()) alone_since_ = SteadyTime::max();
   } catch (const std::exception& error) {
     if (worker_.stopping()) return;
     metrics_.database_errors(chore.operation).Increment();
@@ -157,7 +155,8 @@ void Housekeeper::WatchOthers() {
   }
 }
 
-// When no row is in flight, this costs a tenth of the sweeps, which are planned each time.
+// Most of the cost of a sweep is its plan, which is made each time. Without an open claim there is nothing to
+// sweep.
 void Housekeeper::Sweep() {
   if (!store::ClaimsAreOpen(session_)) return;
   const std::vector<store::Swept> orphans = store::SweepOrphans(session_);

@@ -69,7 +69,7 @@ class Housekeeper {
   metrics::Metrics& metrics_;
   store::Observer observer_;
   std::vector<Chore> chores_;
-  bool calls_wait_ = false;  // for their analysis
+  bool may_release_ = false;  // the last look saw calls that wait for their analysis, or hints
   SteadyTime others_lost_at_ = SteadyTime::max();
   SteadyTime alone_since_ = SteadyTime::max();  // since when only this session cannot connect
 

@@ -23,8 +23,8 @@ constexpr std::array<std::string_view, 9> kAboutRows = {
 constexpr std::array<std::string_view, 7> kOfTheConnection = {
     "08",     // connection
     "57P",    // shutdown, crash, starting up
-    "25001",  // the previous transaction is still open, because its ROLLBACK failed
-    "25P02",  // the same, and that transaction had failed
+    "25001",  // a transaction is open that we did not begin
+    "25P02",  // the same, and it failed
     "25006",  // read-only, as after a fail-over
     "25P03",  // idle in transaction for too long
     "25P04",  // a transaction that took too long, since PostgreSQL 17

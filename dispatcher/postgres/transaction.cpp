@@ -43,6 +43,16 @@ const char* CodeOf(const pqxx::transaction_rollback& error) {
   return kTransactionRollback;
 }
 
+// Whether it is the server's own statement about its COMMIT. Without a code it is libpq's error about the
+// connection; but libpqxx throws some errors without their codes.
+bool SaysThatItDidNotCommit(const pqxx::failure& error) {
+  if (dynamic_cast<const pqxx::statement_completion_unknown*>(&error) != nullptr) return false;
+  if (dynamic_cast<const pqxx::transaction_rollback*>(&error) != nullptr) return true;
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) return true;
+  const auto* refused = dynamic_cast<const pqxx::sql_error*>(&error);
+  return refused != nullptr && !refused->sqlstate().empty();
+}
+
 }  // namespace
 
 Transaction::Transaction(Session& session, const Settings& settings, NotBegun)
@@ -131,7 +141,8 @@ std::optional<pqxx::result> Transaction::ExecInOneMessage(Message message, const
   } catch (const Unavailable&) {
     if (state_.connection || is_new) throw;
   }
-  // The connection was lost, so nothing of the message is committed, or it is safe to repeat.
+  // The connection was lost while it was idle. If it was not idle, then the beginning of a transaction is not
+  // committed, and a statement alone is safe to repeat.
   return ExecInOneMessage(message, statement, literals);
 }
 
@@ -200,16 +211,8 @@ bool Transaction::Commit() {
     work_->exec("COMMIT");
     work_.reset();
     return !standby.was_cut_short();
-  } catch (const pqxx::transaction_rollback&) {
-    Translate();
-  } catch (const pqxx::insufficient_privilege&) {  // libpqxx throws it without its code
-    Translate();
-  } catch (const pqxx::sql_error& error) {
-    // An error with a code is the server's own statement that it did not commit. Without a code it is libpq's
-    // error about the connection.
-    if (!error.sqlstate().empty()) Translate();
-    ThrowInDoubt(error.what());
   } catch (const pqxx::failure& error) {
+    if (state_.connection->is_open() && SaysThatItDidNotCommit(error)) Translate();
     ThrowInDoubt(error.what());
   }
 }
@@ -222,17 +225,20 @@ void Transaction::ThrowInDoubt(std::string_view error) {
   throw CommitInDoubt(message, "");
 }
 
-// Sends ROLLBACK unless the transaction is over. When that was cancelled, the server refuses the next BEGIN,
-// and the connection is dropped then.
+// Sends ROLLBACK unless the transaction is over. When that fails, the server may have the transaction open
+// still, and the connection is dropped.
 void Transaction::RollBack() {
   if (!work_) return;
   const Watchdog::Watch watch(state_.watchdog, state_.connection->sock(),
                               settings_.statement_limit + kForTheAnswer);
+  bool rolled_back = false;
   try {
     work_->exec("ROLLBACK");
+    rolled_back = true;
   } catch (const std::exception&) {
   }
   work_.reset();
+  if (!rolled_back) state_.connection.reset();
 }
 
 void Transaction::DropConnection() {

@@ -94,8 +94,9 @@ class Transaction {
     return result;
   }
 
-  // A transaction that has begun with this statement and, on a direct connection, in one round trip.
-  // `statement` is a constant; parameters and errors as for ExecAlone.
+  // Begins a transaction with this statement. On a direct connection this takes one round trip. When the
+  // connection is lost, it begins once more on a new one: nothing was committed. `statement` is a constant;
+  // the server's log may show the parameters when it fails. Throws as Exec does.
   template <class... Parameters>
   static std::pair<std::unique_ptr<Transaction>, pqxx::result> BeginWith(Session& session,
                                                                          const Settings& settings,
@@ -131,10 +132,11 @@ class Transaction {
   Transaction(Session& session, const Settings& settings, NotBegun);
   void Open();  // a connection
   void Begin();
-  // The statement that sets everything, to be the first one of a transaction; and those that set the limits.
+  // The statement that sets everything, and those that set the limits. The first is the first of a
+  // transaction.
   std::string AllSettings();
   std::string Limits() const;
-  // What the message of ExecInOneMessage is: a transaction, or the beginning of one.
+  // A message is a whole transaction or begins one.
   enum class Message { kAlone, kFirst };
   // Connects if necessary. When the connection leads to a pooler, it begins, executes nothing else, and
   // returns nothing.
@@ -164,8 +166,8 @@ class Transaction {
 
   Session::State& state_;
   const Settings settings_;
-  // Of libpqxx, only for its functions: it has a round trip for BEGIN alone. Has a value while a transaction
-  // is open.
+  // It has a value while a transaction is open. The transactions of libpqxx need a round trip for BEGIN
+  // alone.
   std::optional<pqxx::nontransaction> work_;
   bool was_planned_before_ = false;  // the present statement, by an earlier transaction
 };

@@ -41,6 +41,7 @@ std::variant<OpenClaim::Calls, TooMany, Unreadable> OpenClaim::Read(std::span<co
                       *not_read);
   }
   const Calls calls = calls_->all();
+  limits_are_short_ = of_all_ && calls.size() < rows.size();
   if (calls.size() < rows.size()) {
     walk_.more = true;
     const PickedRow& last = *rows[calls.size() - 1];
@@ -78,8 +79,7 @@ std::variant<Claimed, InDoubt> OpenClaim::Commit(std::span<const ToSend> rows) &
     transaction_->Commit();  // the agents that were found
     return Claimed{};
   }
-  // The pick shortened the limits of this transaction (kPick), and no read has restored them.
-  if (of_all_ && !calls_) transaction_->RestoreLimits();
+  if (limits_are_short_) transaction_->RestoreLimits();
   return WriteClaim(*transaction_, claimer_, rows, std::move(finished_));
 }
 

@@ -211,7 +211,8 @@ class OpenClaim {
   };
 
   Claimer claimer_;
-  bool of_all_;  // agents
+  bool of_all_;            // agents
+  bool limits_are_short_;  // those of the transaction's next statement, by kPick
   std::int64_t max_bytes_;
   std::chrono::milliseconds read_limit_;
   std::unique_ptr<postgres::Transaction> transaction_;

@@ -176,6 +176,7 @@ OpenClaim::OpenClaim(std::unique_ptr<postgres::Transaction> transaction, Claimer
                      const ClaimLimits& limits)
     : claimer_(std::move(claimer)),
       of_all_(limits.only_agents.empty()),
+      limits_are_short_(of_all_),
       max_bytes_(limits.max_bytes),
       read_limit_(limits.read_limit),
       transaction_(std::move(transaction)) {}

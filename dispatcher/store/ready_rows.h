@@ -46,7 +46,7 @@ class ReadyFeed {
 };
 
 // The first row of each of the next agents after `after`, if it is due; no more than `max_agents`. The empty
-// agent is the start; there the first row of the calls whose agent is not known yet comes first, besides.
+// agent is the start: the first row of the calls whose agent is not known yet is then among the rows, too.
 struct WalkedAgents {
   std::vector<ReadyRow> rows;
   AgentId last;         // the walk continues after it

@@ -17,13 +17,13 @@ namespace {
 // the condition about the next call is checked, whatever a platform's own view joins. A setting of the
 // transaction holds the bytes so far. pg_column_size of the whole row is the size of its text, uncompressed.
 //
-// The first row also restores the limits that kPick shortened, for the statements that follow.
+// The last call also restores the limits that kPick shortened, for the statements that follow.
 constexpr const char* kReadCalls = R"sql(
-    SELECT found.*,
+    SELECT position, found.*,
            set_config('postcall.bytes_read',
                       (CASE WHEN position > 1 THEN current_setting('postcall.bytes_read')::bigint ELSE 0 END
                        + coalesce(pg_column_size(found), 0))::text, true),
-           CASE WHEN position = 1
+           CASE WHEN position = cardinality($1::text[])
                 THEN set_config('statement_timeout', $3::text, true) || set_config('lock_timeout', $4::text, true) END
       FROM (SELECT call_id, position
               FROM unnest($1::text[]) WITH ORDINALITY AS wanted (call_id, position)
@@ -76,7 +76,7 @@ constexpr const char* kReadSettings = R"sql(
 
 // No value when the call was removed.
 std::optional<Call> CallOf(const pqxx::row& row) {
-  int next = 0;
+  int next = 1;  // behind the position
   const auto column = [&] { return postgres::ColumnOf(row[next++]); };
   const Column id = column();
   if (!id) return std::nullopt;
@@ -126,7 +126,11 @@ CallsAsRead::CallsAsRead(postgres::Transaction& transaction, std::span<const Pic
                                std::to_string(std::chrono::milliseconds(settings.statement_limit).count()),
                                std::to_string(settings.lock_limit.count()));
   calls_.reserve(rows.size());
-  for (const pqxx::row& row : rows_) calls_.push_back(CallOf(row));
+  for (const pqxx::row& row : rows_) {
+    // When the server's clock is set back, it may read on after a gap.
+    if (row[0].as<std::size_t>() != calls_.size() + 1) break;
+    calls_.push_back(CallOf(row));
+  }
 }
 
 }  // namespace postcall::store

@@ -35,8 +35,8 @@ class CallsAsRead {
  public:
   // Stops after the call that brings the size to `max_bytes`, or the time to 200 ms: the analyses of a
   // whole claim may be larger than memory, or take minutes. The first is always read. This is a statement of
-  // its own, after the rows are locked, so that it sees an analysis that made its call due. Afterwards the
-  // transaction has its own limits again.
+  // its own, after the rows are locked, so that it sees an analysis that made its call due. When it has
+  // read all, the transaction has its own limits again.
   CallsAsRead(postgres::Transaction& transaction, std::span<const PickedRow* const> rows,
               std::int64_t max_bytes);
 

@@ -11,9 +11,11 @@ namespace {
 constexpr int kMostReleased = 1000;  // by one call of these, as their files say
 constexpr const char* kReleaseHinted = "SELECT webhook_release_hinted()";
 constexpr const char* kReleaseAnalysed = "SELECT webhook_release_analysed()";
-// A call that waits is not due yet, so that the dead entries of earlier calls are not stepped over.
-constexpr const char* kCallsWait = R"sql(
-    SELECT coalesce((SELECT true
+// A call that waits is not due yet. While a snapshot is open elsewhere, the look steps over the dead entries
+// of calls whose wait ended early, but not over those of calls whose whole wait is over.
+constexpr const char* kMayBeReleased = R"sql(
+    SELECT EXISTS (SELECT FROM webhook_analysis_hints)
+        OR coalesce((SELECT true
                        FROM webhook_outbox
                       WHERE awaits_analysis AND due_at > statement_timestamp()
                       ORDER BY due_at DESC
@@ -47,8 +49,8 @@ int Release(postgres::Session& session, const char* statement) {
 int ReleaseHinted(postgres::Session& session) { return Release(session, kReleaseHinted); }
 int ReleaseAnalysed(postgres::Session& session) { return Release(session, kReleaseAnalysed); }
 
-bool CallsWait(postgres::Session& session) {
-  return postgres::Transaction::ExecAlone(session, kLookUps, kCallsWait)[0][0].as<bool>();
+bool CallsMayBeReleased(postgres::Session& session) {
+  return postgres::Transaction::ExecAlone(session, kLookUps, kMayBeReleased)[0][0].as<bool>();
 }
 
 int PurgeOld(postgres::Session& session, int ledger_days) {

@@ -8,12 +8,11 @@ namespace postcall::store {
 
 // Makes calls due whose analysis was committed while they waited. Returns how many.
 int ReleaseHinted(postgres::Session& session);
-// Makes calls due whose analysis was committed while they were being completed. Also deletes hints that name
-// no waiting call. Returns how many became due.
+// Makes calls due whose analysis was committed while they were being completed. Returns how many.
 int ReleaseAnalysed(postgres::Session& session);
 
-// Whether some call waits for its analysis.
-bool CallsWait(postgres::Session& session);
+// False when no call waits for its analysis and there is no hint, so that the two above have nothing to do.
+bool CallsMayBeReleased(postgres::Session& session);
 
 // Deletes decisions and sums that are older than `ledger_days`, for about two seconds. Returns how many.
 int PurgeOld(postgres::Session& session, int ledger_days);

@@ -50,6 +50,7 @@ BEGIN
   GRANT SELECT, DELETE, INSERT (id, instance, started_at, heartbeat_at), UPDATE (heartbeats, heartbeat_at)
      ON webhook_dispatchers TO postcall_service;
   GRANT SELECT, DELETE ON webhook_summary TO postcall_service;
+  GRANT SELECT ON webhook_analysis_hints TO postcall_service;
   GRANT EXECUTE ON FUNCTION webhook_make_partitions(int), webhook_drop_partitions(int), webhook_close_hours(),
                             webhook_purge(int, int), webhook_release_hinted(), webhook_release_analysed(bigint),
                             webhook_find_agents(bigint[])

@@ -1,9 +1,8 @@
--- Makes the waiting calls due whose analysis is committed, and which webhook_ready could not see. While calls wait, every
--- dispatcher calls this about once per second, and otherwise now and then, for hints that name no waiting call. A call
--- is checked every second until all transactions are over that were open when it was first seen, because one of them may
--- write its analysis. After that it is checked every 32nd time, in case its row was locked at the wrong moment; so a
--- hundred thousand calls without analysis cost little. Returns how many calls became due, 1000 at most. Its plans: see
--- webhook_release_hinted.
+-- Makes the waiting calls due whose analysis is committed, and which webhook_ready could not see. While calls wait
+-- or hints are there, every dispatcher calls this about once per second. A call is checked every second until all
+-- transactions are over that were open when it was first seen, because one of them may write its analysis. After that it
+-- is checked every 32nd time, in case its row was locked at the wrong moment; so a hundred thousand calls without
+-- analysis cost little. Returns how many calls became due, 1000 at most. Its plans: see webhook_release_hinted.
 CREATE OR REPLACE FUNCTION webhook_release_analysed(turn bigint DEFAULT extract(epoch FROM clock_timestamp())::bigint)
 RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
@@ -23,7 +22,7 @@ DECLARE
 BEGIN
   WITH followed AS (
     DELETE FROM webhook_analysis_hints
-     WHERE ctid = ANY (ARRAY(SELECT h.ctid FROM webhook_analysis_hints h LIMIT 10000 FOR UPDATE SKIP LOCKED))
+     WHERE ctid = ANY (ARRAY(SELECT h.ctid FROM webhook_analysis_hints h LIMIT 1000 FOR UPDATE SKIP LOCKED))
     RETURNING call_id)
   SELECT array_agg(DISTINCT call_id) INTO hinted FROM followed;
   UPDATE webhook_outbox

@@ -1,6 +1,7 @@
--- Makes the calls due that hints of committed transactions name. While calls wait, every dispatcher calls this a few
--- times per second; when there is no hint, it reads an empty table. When the call of a hint is not visible yet, nothing is lost, because
--- webhook_release_analysed checks every new row. Returns how many calls became due, 1000 at most.
+-- Makes the calls due that hints of committed transactions name. While calls wait or hints are there, every dispatcher
+-- calls this a few times per second; when there is no hint, it reads an empty table. When the call of a hint is not
+-- visible yet, nothing is lost, because webhook_release_analysed checks every new row. Returns how many calls became due,
+-- 1000 at most.
 --
 -- Its plans, and those of webhook_release_analysed, do not depend on statistics, because the outbox fills and empties
 -- within seconds. No statement joins it with itself: ids go from one statement to the next in an array. Where

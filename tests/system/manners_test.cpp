@@ -150,7 +150,10 @@ TEST_F(Manners, ReportsAnOutageOnce) {
 
 // The connection works, so no other line reports the failure.
 TEST_F(Manners, ReportsOncePerReasonThatAChoreFails) {
-  platform_.Query("ALTER FUNCTION webhook_release_analysed(bigint) RENAME TO webhook_released");
+  platform_.Query(
+      "ALTER FUNCTION webhook_release_analysed(bigint) RENAME TO webhook_released;"
+      "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)"
+      " VALUES ('waits', 'agent', 'completion', now(), now() + interval '1 hour', true)");
   Service service(Run());
   ASSERT_TRUE(
       service.WaitForLog("a chore failed and is tried again chore=\"make calls due whose analysis came\""));

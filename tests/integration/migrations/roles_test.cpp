@@ -78,7 +78,8 @@ TEST_F(Roles, OfTheServiceMayDoExactlyWhatItsStatementsNeed) {
       TablesOf("some_dispatcher"),
       "DELETE webhook_claims, DELETE webhook_deliveries, DELETE webhook_dispatchers, DELETE webhook_outbox, "
       "DELETE webhook_summary, INSERT webhook_claims, "
-      "SELECT webhook_agents, SELECT webhook_claims, SELECT webhook_definitions, SELECT webhook_deliveries, "
+      "SELECT webhook_agents, SELECT webhook_analysis_hints, SELECT webhook_claims, SELECT "
+      "webhook_definitions, SELECT webhook_deliveries, "
       "SELECT "
       "webhook_dispatchers, SELECT webhook_migrations, "
       "SELECT webhook_outbox, SELECT webhook_recent, SELECT webhook_reconciliation, SELECT webhook_settings, "

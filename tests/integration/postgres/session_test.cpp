@@ -263,6 +263,18 @@ TEST_F(Connecting, IsNotInDoubtWhenTheServerSaysThatItDidNotCommit) {
   EXPECT_TRUE(session_.connected());
 }
 
+TEST_F(Connecting, IsInDoubtWhenTheServerSaysThatItDoesNotKnow) {
+  Query(R"(
+      CREATE TABLE unsure (n int);
+      CREATE FUNCTION check_late() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'who knows' USING ERRCODE = '40003'; END $$;
+      CREATE CONSTRAINT TRIGGER late AFTER INSERT ON unsure DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION check_late())");
+  Transaction transaction(session_);
+  transaction.Exec("INSERT INTO unsure VALUES (1)");
+  EXPECT_THROW(transaction.Commit(), CommitInDoubt);
+}
+
 class Attempt : public SessionTest {};
 
 TEST_F(Attempt, ThatIsRefusedIsUndoneAndNothingElse) {

@@ -41,12 +41,17 @@ TEST_F(ClaimCommit, HasTheLimitsOfItsTransaction) {
   AddAgent("a");
   AddCalls("a", 3, "read");
   ClaimWith(Limits(10, 10), seen_.SendAll());
+  AddCalls("a", 2, "part");
+  TestLimits few_bytes = Limits(10, 10);
+  few_bytes.max_bytes = 1;
+  EXPECT_THAT(ClaimWith(few_bytes, seen_.SendAll()).to_send, SizeIs(1));
+  ClaimWith(few_bytes, seen_.SendAll());
   AddCalls("a", 1, "unread");
   dispatcher_.Claim(session_, Limits(10, 10),
                     Intake{.admit = [](const Candidate&) { return Finish{}; }, .decide = seen_.SendAll()});
   EXPECT_EQ(Value("SELECT string_agg(DISTINCT statements || ' ' || locks, ', ') FROM limits"), "4s 3s");
   EXPECT_EQ(Value("SELECT string_agg(call_id, ' ' ORDER BY call_id) FROM limits"),
-            "read1 read2 read3 unread1");
+            "part1 part2 read1 read2 read3 unread1");
 }
 
 TEST_F(ClaimCommit, LeavesEverythingWhenTheDatabaseRefusesARow) {
