@@ -186,11 +186,17 @@ bool Close(std::chrono::milliseconds within) {
   auto when_written = written.get_future();
   // The writer's destructor waits until the last line is written, which may never happen. So a thread of its
   // own runs it.
-  std::thread([output = std::exchange(TheOutput(), nullptr), written = std::move(written)]() mutable {
+  std::thread closing([output = std::exchange(TheOutput(), nullptr), written = std::move(written)]() mutable {
     output.reset();
     written.set_value();
-  }).detach();
-  return when_written.wait_for(within) == std::future_status::ready;
+  });
+  const bool in_time = when_written.wait_for(within) == std::future_status::ready;
+  if (in_time) {
+    closing.join();  // a thread that still runs while the process exits would use what is destroyed then
+  } else {
+    closing.detach();
+  }
+  return in_time;
 }
 
 void Debug(std::string_view event, Fields fields) { Write(Level::kDebug, event, fields); }
