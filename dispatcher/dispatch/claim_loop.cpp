@@ -149,10 +149,10 @@ ClaimPace::Ended ClaimLoop::ClaimOnce() {
 void ClaimLoop::WalkOn() {
   const SteadyTime start = Steady::now();
   if (!walk_.IsDue(start)) return;
-  const store::WalkedAgents walked = store::WalkAgents(session_, walk_.after(), walk_.max_agents());
+  const store::WalkedRows walked = store::WalkOutbox(session_, walk_.first_page(), walk_.pages());
   seen_.insert(seen_.end(), walked.rows.begin(), walked.rows.end());
   const SteadyTime end = Steady::now();
-  walk_.Note(walked.last, walked.at_end, end - start, end);
+  walk_.Note(walked.at_end, end - start, end);
 }
 
 // Helpers that may not claim close their connections, because the recorder may need one.

@@ -14,13 +14,13 @@
 #include "common/mutex.h"
 #include "common/progress.h"
 #include "common/worker.h"
-#include "dispatcher/dispatch/agent_walk.h"
 #include "dispatcher/dispatch/claim_helper.h"
 #include "dispatcher/dispatch/claim_pace.h"
 #include "dispatcher/dispatch/claim_plan.h"
 #include "dispatcher/dispatch/claim_session.h"
 #include "dispatcher/dispatch/claims.h"
 #include "dispatcher/dispatch/late_deliveries.h"
+#include "dispatcher/dispatch/outbox_walk.h"
 #include "dispatcher/dispatch/slow_readers.h"
 #include "dispatcher/metrics/metrics.h"
 #include "dispatcher/postgres/database.h"
@@ -72,7 +72,7 @@ class ClaimLoop {
 
   // Only the claim thread uses these.
   store::ReadyFeed feed_;
-  AgentWalk walk_;
+  OutboxWalk walk_;
   std::vector<store::ReadyRow> seen_;  // not in the plan yet
   bool is_registered_ = false;         // in the database that is connected
   bool fits_ = false;                  // the database was looked at since it was last away

@@ -52,34 +52,17 @@ constexpr const char* kFeed = R"sql(
       LIMIT $2)
 )sql";
 
-// Steps through the index of the claim from agent to agent. At the start, the rows of calls whose agent is
-// not known yet come first.
+// The last row is not of the outbox. It has the number of pages.
 constexpr const char* kWalk = R"sql(
-    WITH RECURSIVE first (agent_id, due_at, id, agents) AS (
-        ((SELECT agent_id, due_at, id, 0
-            FROM webhook_outbox
-           WHERE agent_id = '' AND agent_id >= $1 AND NOT awaits_analysis
-           ORDER BY agent_id, due_at, id
-           LIMIT 1)
-         UNION ALL
-         (SELECT agent_id, due_at, id, 1
-            FROM webhook_outbox
-           WHERE agent_id > $1 AND NOT awaits_analysis
-           ORDER BY agent_id, due_at, id
-           LIMIT 1))
-      UNION ALL
-        SELECT next.agent_id, next.due_at, next.id, first.agents + 1
-          FROM first
-         CROSS JOIN LATERAL (
-                 SELECT o.agent_id, o.due_at, o.id
-                   FROM webhook_outbox o
-                  WHERE o.agent_id > first.agent_id AND NOT o.awaits_analysis
-                  ORDER BY o.agent_id, o.due_at, o.id
-                  LIMIT 1) AS next
-         WHERE first.agents BETWEEN 1 AND $2 - 1)
-    SELECT agent_id, (extract(epoch FROM due_at) * 1000000)::bigint AS due_at, id,
-           due_at <= statement_timestamp() AS is_due
-      FROM first
+    SELECT agent_id, (extract(epoch FROM min(due_at)) * 1000000)::bigint AS due_at
+      FROM webhook_outbox
+     WHERE ctid >= $1::tid
+       AND ctid < $2::tid
+       AND NOT awaits_analysis
+       AND due_at <= statement_timestamp()
+     GROUP BY agent_id
+     UNION ALL
+    SELECT NULL, pg_relation_size('webhook_outbox'::regclass) / current_setting('block_size')::bigint
 )sql";
 
 constexpr std::int64_t kMostRows = 10'000;  // of one statement
@@ -88,6 +71,9 @@ ReadyRow RowOf(const pqxx::row& row) {
   return {AgentId(std::string(postgres::TextOf(row["agent_id"]))),
           {postgres::MomentOf(row["due_at"]), DeliveryId(row["id"].as<std::int64_t>())}};
 }
+
+// The position (ctid) before the first row of a page.
+std::string FirstOfPage(std::int64_t page) { return "(" + std::to_string(page) + ",0)"; }
 
 // What the first row of kFeed says.
 struct FeedHead {
@@ -146,18 +132,18 @@ std::vector<ReadyRow> ReadyFeed::Read(postgres::Session& session) {
   return rows;
 }
 
-WalkedAgents WalkAgents(postgres::Session& session, const AgentId& after, int max_agents) {
+WalkedRows WalkOutbox(postgres::Session& session, std::int64_t first_page, int pages) {
+  const std::int64_t end = first_page + pages;
   const pqxx::result read =
-      postgres::Transaction::ExecAlone(session, kLookUps, kWalk, after.get(), max_agents);
-  WalkedAgents walked;
-  int agents = 0;
-  for (const pqxx::row& row : read) {
-    ReadyRow first = RowOf(row);
-    walked.last = first.agent_id;
-    if (!first.agent_id.get().empty()) ++agents;
-    if (row["is_due"].as<bool>()) walked.rows.push_back(std::move(first));
+      postgres::Transaction::ExecAlone(session, kByPages, kWalk, FirstOfPage(first_page), FirstOfPage(end));
+  const auto rows = read.size() - 1;
+  WalkedRows walked;
+  walked.rows.reserve(static_cast<std::size_t>(rows));
+  for (pqxx::result::size_type i = 0; i < rows; ++i) {
+    walked.rows.push_back({AgentId(std::string(postgres::TextOf(read[i]["agent_id"]))),
+                           {postgres::MomentOf(read[i]["due_at"]), DeliveryId(0)}});
   }
-  walked.at_end = agents < max_agents;
+  walked.at_end = end >= read[rows]["due_at"].as<std::int64_t>();
   return walked;
 }
 

@@ -45,13 +45,14 @@ class ReadyFeed {
   std::uint64_t connection_ = 0;  // of the last read; another connection may lead to another server
 };
 
-// The first row of each of the next agents after `after`, if it is due; no more than `max_agents`. The empty
-// agent is the start: the first row of the calls whose agent is not known yet is then among the rows, too.
-struct WalkedAgents {
-  std::vector<ReadyRow> rows;
-  AgentId last;         // the walk continues after it
-  bool at_end = false;  // there are no more agents
+// A step of a walk over the whole outbox, in the order in which its table is stored: the rows in so many
+// pages that are ready and due, the first one of each agent. So a step takes as long as its pages, however
+// many dead rows there are. A walk finds each row that is ready while it lasts, unless a transaction writes
+// it meanwhile.
+struct WalkedRows {
+  std::vector<ReadyRow> rows;  // `at` is no later than the first row of that agent
+  bool at_end = false;         // there are no more pages
 };
-WalkedAgents WalkAgents(postgres::Session& session, const AgentId& after, int max_agents);
+WalkedRows WalkOutbox(postgres::Session& session, std::int64_t first_page, int pages);
 
 }  // namespace postcall::store

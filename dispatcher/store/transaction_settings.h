@@ -21,6 +21,16 @@ inline constexpr postgres::Settings kLookUps{.planner = R"sql(
            set_config('enable_sort', 'off', true)
 )sql"};
 
+// For a statement that reads some pages of a table. Each other plan would read the table whole.
+inline constexpr postgres::Settings kByPages{.planner = R"sql(
+           set_config('enable_tidscan', 'on', true),
+           set_config('enable_hashagg', 'on', true),
+           set_config('enable_seqscan', 'off', true),
+           set_config('enable_indexscan', 'off', true),
+           set_config('enable_bitmapscan', 'off', true),
+           set_config('enable_sort', 'off', true)
+)sql"};
+
 // No chore holds up its thread for 30 s (CONTRACT §8).
 inline constexpr std::chrono::seconds kChoreLimit{20};
 inline constexpr postgres::Settings kChore{.statement_limit = kChoreLimit};

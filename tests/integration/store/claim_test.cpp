@@ -256,27 +256,28 @@ TEST_F(Claim, IsAsQuickWhenTheStatisticsAreWrong) {
   EXPECT_EQ(Outbox(), kCalls - 500);
 }
 
-// Each call is of another agent, so no step from agent to agent passes several of them.
+// They are of the agent that the claim asks for, and due before its other call.
 TEST_F(Claim, IsAsQuickWhenManyCallsAwaitTheirAnalysis) {
+  AddAgent("a");
+  AddCalls("a", 1, "a");
+  Query("UPDATE webhook_outbox SET due_at = now() + interval '1 hour'");
+  ClaimLimits limits = Limits(500, 100);
+  limits.agents = {{AgentId("a"), {DatabaseTime(), DeliveryId(0)}, 100}};
   const auto quickest = [&] {
     auto least = Steady::duration::max();
     for (int i = 0; i < 10; ++i) {
       const SteadyTime start = Steady::now();
-      ClaimWith(Limits(500, 100), seen_.SendAll());
+      EXPECT_TRUE(
+          std::holds_alternative<Nothing>(OpenClaim::Pick(session_, dispatcher_.NextClaimer(), limits)));
       least = std::min(least, Steady::now() - start);
     }
     return least;
   };
-  AddAgent("a");
-  AddCalls("a", 1, "a");
-  Query("UPDATE webhook_outbox SET due_at = due_at + interval '1 hour'");  // one agent
   const auto without = quickest();
   Query(
       "INSERT INTO webhook_outbox (call_id, agent_id, cause, enqueued_at, due_at, awaits_analysis)"
-      " SELECT 'c' || n, 'agent' || n, 'completion', now(), now() + interval '1 hour', true"
-      "   FROM generate_series(1, 50000) AS n");
+      " SELECT 'c' || n, 'a', 'completion', now(), now(), true FROM generate_series(1, 50000) AS n");
   EXPECT_LT(quickest(), 10 * without);
-  EXPECT_EQ(seen_.calls.size(), 0u);
 }
 
 }  // namespace

@@ -156,10 +156,9 @@ void Run(int rows, int batch, bool long_transaction, bool wrong_moment) {
   std::uint64_t number = 0;
   ClaimLimits limits;
   limits.max_rows = batch;
-  for (WalkedAgents walked; !walked.at_end;) {
-    walked = WalkAgents(session, walked.last, 1000);
-    for (const ReadyRow& row : walked.rows) limits.agents.push_back({row.agent_id, row.at, 50});
-  }
+  constexpr int kAllPages = 1'000'000;
+  for (const ReadyRow& row : WalkOutbox(session, 0, kAllPages).rows)
+    limits.agents.push_back({row.agent_id, row.at, 50});
   std::int64_t bytes = 0;
   const auto claim = [&]() -> ClaimedRows {
     auto open = std::get<OpenClaim>(

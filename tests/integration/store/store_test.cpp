@@ -210,20 +210,15 @@ ClaimLimits WithAgents(postgres::Session& session, const TestLimits& limits) {
   ClaimLimits whole = limits;
   if (!limits.only_agents.empty()) return whole;
   ReadyFeed().Read(session);
+  constexpr int kAllPages = 1'000'000;
+  std::map<AgentId, RowPosition> found;
+  for (const ReadyRow& row : WalkOutbox(session, 0, kAllPages).rows) found.emplace(row.agent_id, row.at);
   std::vector<AgentShare> before;
-  bool at_end = false;
-  for (AgentId after; !at_end;) {
-    const WalkedAgents walked = WalkAgents(session, after, 100);
-    for (const ReadyRow& row : walked.rows) {
-      const auto exception =
-          std::ranges::find(limits.agent_limits, row.agent_id, &std::pair<AgentId, int>::first);
-      const bool is_full_share = exception == limits.agent_limits.end();
-      const AgentShare share{row.agent_id, row.at, is_full_share ? limits.per_agent : exception->second,
-                             is_full_share};
-      if (share.max_rows > 0) (row.agent_id > limits.after ? whole.agents : before).push_back(share);
-    }
-    after = walked.last;
-    at_end = walked.at_end;
+  for (const auto& [agent, first] : found) {
+    const auto exception = std::ranges::find(limits.agent_limits, agent, &std::pair<AgentId, int>::first);
+    const bool is_full_share = exception == limits.agent_limits.end();
+    const AgentShare share{agent, first, is_full_share ? limits.per_agent : exception->second, is_full_share};
+    if (share.max_rows > 0) (agent > limits.after ? whole.agents : before).push_back(share);
   }
   whole.agents.insert(whole.agents.end(), before.begin(), before.end());
   return whole;
