@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/utf8.h"
+#include "schema/compact_json.h"
 
 namespace postcall {
 namespace {
@@ -79,12 +80,12 @@ void AppendString(std::string& out, std::string_view text) {
   out += '"';
 }
 
-// Appends JSON text unchanged. Only malformed UTF-8 is replaced, which a SQL_ASCII database can return.
+// Malformed UTF-8 is replaced, which a SQL_ASCII database can return.
 void AppendJson(std::string& out, std::string_view json) {
   if (IsUtf8(json)) {
-    out += json;
+    AppendCompactJson(out, json);
   } else {
-    out += ToUtf8(json);
+    AppendCompactJson(out, ToUtf8(json));
   }
 }
 

@@ -100,10 +100,10 @@ std::string Signature(std::string_view webhook_id, std::chrono::sys_seconds time
   return signature;
 }
 
-std::vector<Header> SignatureHeaders(const CallId& call, std::chrono::sys_seconds timestamp,
-                                     std::string_view body, std::span<const Secret> secrets) {
-  if (secrets.empty()) return {};
+std::vector<Header> WebhookHeaders(const CallId& call, std::chrono::sys_seconds timestamp,
+                                   std::string_view body, std::span<const Secret> secrets) {
   std::string id = WebhookId(call);
+  if (secrets.empty()) return {{"webhook-id", std::move(id)}};
   std::string signature = Signature(id, timestamp, body, secrets);
   return {{"webhook-id", std::move(id)},
           {"webhook-timestamp", std::to_string(timestamp.time_since_epoch().count())},

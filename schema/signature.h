@@ -1,4 +1,4 @@
-// The Standard Webhooks signature of a POST (CONTRACT §7). Any thread; pure.
+// The Standard Webhooks headers of a POST (CONTRACT §7). Any thread; pure.
 #pragma once
 
 #include <chrono>
@@ -23,9 +23,9 @@ std::string WebhookId(const CallId& call);
 std::string Signature(std::string_view webhook_id, std::chrono::sys_seconds timestamp, std::string_view body,
                       std::span<const Secret> secrets);
 
-// webhook-id, webhook-timestamp and webhook-signature; empty when there is no secret. `timestamp` is database
+// webhook-id, and with a secret webhook-timestamp and webhook-signature as well. `timestamp` is database
 // time. Throws like Signature.
-std::vector<Header> SignatureHeaders(const CallId& call, std::chrono::sys_seconds timestamp,
-                                     std::string_view body, std::span<const Secret> secrets);
+std::vector<Header> WebhookHeaders(const CallId& call, std::chrono::sys_seconds timestamp,
+                                   std::string_view body, std::span<const Secret> secrets);
 
 }  // namespace postcall

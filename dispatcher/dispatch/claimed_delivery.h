@@ -31,7 +31,7 @@ struct ClaimedDelivery {
 
   std::shared_ptr<const Destination> destination;  // has a target
   std::string body;
-  std::vector<Header> signature;  // made when it is first handed to the network; none without a secret
+  std::vector<Header> webhook_headers;  // made when it is first handed to the network
   Slot slot;
   HeldRow held;
 

@@ -23,7 +23,7 @@ class LateDeliveries {
   }
 
   void Add(ClaimedDeliveryPtr delivery) {
-    delivery->signature.clear();  // it has the time of signing, so it is signed again when it is sent
+    delivery->webhook_headers.clear();  // they have the time of signing: it is signed again
     const MutexLock lock(mutex_);
     waiting_.push_back(std::move(delivery));
     if (waker_) waker_();

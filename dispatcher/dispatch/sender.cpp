@@ -60,7 +60,7 @@ void Sender::Stop() {
 
 void Sender::Send(ClaimedDeliveryPtr delivery) {
   if (Steady::now() >= start_before_.load()) return Requeue(std::move(delivery));
-  const bool is_signed = !delivery->signature.empty();
+  const bool is_signed = !delivery->webhook_headers.empty();
   if (!is_signed &&
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
     boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
@@ -93,8 +93,9 @@ void Sender::CountFinished(const store::FinishedRow& finished) {
 
 void Sender::Sign(ClaimedDelivery& delivery) {
   const DatabaseTime now = delivery.claimed.ToDatabaseTime(Steady::now());
-  delivery.signature = SignatureHeaders(delivery.row.call_id, std::chrono::floor<std::chrono::seconds>(now),
-                                        delivery.body, delivery.destination->target().secrets);
+  delivery.webhook_headers =
+      WebhookHeaders(delivery.row.call_id, std::chrono::floor<std::chrono::seconds>(now), delivery.body,
+                     delivery.destination->target().secrets);
 }
 
 void Sender::StartPost(http::Engine& engine, ClaimedDeliveryPtr delivery) {
@@ -111,8 +112,8 @@ void Sender::StartPost(http::Engine& engine, ClaimedDeliveryPtr delivery) {
   http::PostRequest request;
   request.url = delivery->destination->target().url;
   request.headers = delivery->destination->target().headers;
-  if (delivery->signature.empty()) Sign(*delivery);
-  std::ranges::move(delivery->signature, std::back_inserter(request.headers));
+  if (delivery->webhook_headers.empty()) Sign(*delivery);
+  std::ranges::move(delivery->webhook_headers, std::back_inserter(request.headers));
   request.body = std::move(delivery->body);
   request.send_before = delivery->send_before();
   engine.Post(std::move(request), [this, delivery = std::move(delivery)](http::PostResult result) mutable {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -99,6 +100,20 @@ bool IsJson(const std::string& text) {
   }
 }
 
+// Without the white space between tokens. A quote ends a string unless an odd number of backslashes is before
+// it.
+std::string Stripped(const std::string& json) {
+  std::string stripped;
+  bool in_string = false;
+  std::size_t backslashes = 0;
+  for (const char c : json) {
+    if (c == '"' && backslashes % 2 == 0) in_string = !in_string;
+    backslashes = c == '\\' ? backslashes + 1 : 0;
+    if (in_string || std::string_view(" \t\n\r").find(c) == std::string_view::npos) stripped += c;
+  }
+  return stripped;
+}
+
 // JSON numbers are the texts that the C library reads to their end, except "+1", ".5", "5." and "05".
 bool IsNumber(const std::string& text) {
   const auto is_digit = [&text](std::size_t i) {
@@ -122,7 +137,7 @@ class Expected {
     if (value && IsNumber(*value)) members_.emplace_back(key, *value);
   }
   void AnyJson(const char* key, const Value& value) {
-    if (value) members_.emplace_back(key, Replaced(*value));
+    if (value) members_.emplace_back(key, Stripped(Replaced(*value)));
   }
 
   // Checks that the object has these keys, in this order, and these values.

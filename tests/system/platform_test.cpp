@@ -100,8 +100,19 @@ TEST_F(PlatformTest, EveryColumnArrivesAsItWasWritten) {
       R"("city":"Delhi","state":"DL","country":"India","age":"30","gender":"f","occupation":"baker","company":"Acme",)"
       R"("preferredContactMethod":"phone","bestTimeToCall":"noon","language":"hi"},"callAnalysis":{)"
       R"("summary":"said \"hi\"\n","mood":"good","score":92.50,"callOutcome":"booked","classification":"",)"
-      R"("interestsAndNeeds":{"a": [], "b": 123456789012345678901234567890},"actionItems":["send ü", null],)"
+      R"("interestsAndNeeds":{"a":[],"b":123456789012345678901234567890},"actionItems":["send ü",null],)"
       R"("sentiment":null}})");
+}
+
+// Without a secret, too. A receiver can tell by it that it has a call already.
+TEST_F(PlatformTest, EachPostHasTheWebhookIdOfItsCall) {
+  platform_.Query("INSERT INTO calls (id, agent_id, status) VALUES ('a.b', 'agent', 'completed')");
+  ExpectTheOracleIsContent({}, {&service_});
+  ASSERT_EQ(endpoint_.ledger().RequestCount(), 1U);
+  const RequestEntry request = endpoint_.ledger().Requests()[0];
+  EXPECT_EQ(request.Header("webhook-id"), "call_a%2Eb");
+  EXPECT_EQ(request.Header("webhook-timestamp"), std::nullopt);
+  EXPECT_EQ(request.Header("webhook-signature"), std::nullopt);
 }
 
 TEST_F(PlatformTest, ACallIsSentOnceHoweverOftenItIsCompleted) {

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { execFile, spawn } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const { promisify } = require('node:util');
@@ -29,6 +30,16 @@ async function waitFor(condition, what, stillWorthIt) {
     assert.ok(Date.now() < deadline, `did not happen within ${kSecondsForAll} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+// What the contract says, written a second time.
+function webhookId(callId) {
+  const escaped = [...Buffer.from(callId)].map((byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9_-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }).join('');
+  const id = `call_${escaped}`;
+  return id.length <= 200 ? id : `call_${createHash('sha256').update(callId).digest('hex')}`;
 }
 
 async function main() {
@@ -86,12 +97,14 @@ async function main() {
       assert.ok(text.includes(digits), `all digits of ${digits}`);
       ++digitsSeen;
     }
+    if (call.exact) assert.equal(JSON.stringify(JSON.parse(text)), text, 'no other white space, escapes or order');
     assert.notEqual(request.rawBody[0], 0xef, 'no BOM');
     assert.equal(request.headers['content-type'], 'application/json');
     assert.equal(request.headers['content-length'], String(request.rawBody.length));
     assert.match(request.headers['user-agent'], /^postcall-dispatcher\/\d/);
     assert.equal(request.headers.accept, '*/*');
-    for (const absent of ['expect', 'accept-encoding', 'cookie', 'transfer-encoding', 'webhook-signature']) {
+    assert.equal(request.headers['webhook-id'], webhookId(call.id));
+    for (const absent of ['expect', 'accept-encoding', 'cookie', 'transfer-encoding', 'webhook-timestamp', 'webhook-signature']) {
       assert.equal(request.headers[absent], undefined, absent);
     }
   }

@@ -27,6 +27,8 @@ const kOddNumbers = [
   '123456789012345678901234567890', '0.1000000000000000055511151231257827021181583404541015625', '1e21', '1E-7',
   '1.7976931348623157e308', '5e-324', '1e400', '3.141592653589793238462643383279502884197169399375',
 ];
+// Those that PostgreSQL and JavaScript write alike.
+const kExactNumbers = ['0', '-1', '85', '92.5', '0.1', '0.000001', '9007199254740991'];
 const kDetails = [
   ['name', 'name'], ['phoneNumber', 'phone_number'], ['email', 'email'], ['scheduledTime', 'scheduled_time'],
   ['address', 'address'], ['pincode', 'pincode'], ['city', 'city'], ['state', 'state'], ['country', 'country'],
@@ -47,6 +49,13 @@ const quote = (text) => `'${text.replaceAll("'", "''")}'`;
 class Writer {
   constructor(seed) {
     this.random = generator(seed);
+    // With it, JSON.stringify writes what JSON.parse read: no number that it writes in another way, and no key that looks
+    // like an index, because such keys come first in a JavaScript object.
+    this.exact = false;
+  }
+
+  number() {
+    return this.oneOf(this.exact ? kExactNumbers : kOddNumbers);
   }
 
   below(limit) {
@@ -75,11 +84,12 @@ class Writer {
     const kind = this.below(depth > 3 ? 4 : 6);
     if (kind === 0) return this.oneOf(['null', 'true', 'false']);
     if (kind === 1) return JSON.stringify(this.text());
-    if (kind <= 3) return this.oneOf(kOddNumbers);
+    if (kind <= 3) return this.number();
     const items = Array.from({ length: this.below(4) }, () => this.json(depth + 1));
     if (kind === 4) return `[${items.join(',')}]`;
     // All keys differ, because of two equal keys only the last would be kept.
-    const keys = items.map((_, n) => JSON.stringify(firstOf(this.text(), 50) + (n || '')));
+    const before = this.exact ? 'k' : '';
+    const keys = items.map((_, n) => JSON.stringify(before + firstOf(this.text(), 50) + (n || '')));
     return `{${items.map((item, n) => `${keys[n]}:${item}`).join(',')}}`;
   }
 
@@ -119,7 +129,7 @@ function oddCall(writer, id, agentId) {
     }
   };
   addTexts(kAnalysisTexts);
-  const score = writer.maybe(() => writer.oneOf([...kOddNumbers, 'NaN', 'Infinity', '-Infinity']));
+  const score = writer.maybe(() => writer.oneOf([writer.number(), writer.number(), writer.number(), 'NaN', 'Infinity', '-Infinity']));
   if (score !== undefined) {
     analysisColumns.score = quote(score);
     if (!/[NI]/.test(score)) analysis.score = Number(score);
@@ -157,7 +167,7 @@ function oddCall(writer, id, agentId) {
     ? ['BEGIN;', insert('calls', { ...call, status: "'completed'" }), ...rows, 'COMMIT;']
     : ['BEGIN;', insert('calls', { ...call, status: "'in_progress'" }), ...rows,
       `UPDATE calls SET status = 'completed' WHERE id = ${quote(id)};`, 'COMMIT;'];
-  return { id, sql: sql.join('\n'), expected, digits };
+  return { id, sql: sql.join('\n'), expected, digits, exact: writer.exact };
 }
 
 function oddCalls(count, agentIds, seed) {
@@ -165,6 +175,7 @@ function oddCalls(count, agentIds, seed) {
   return Array.from({ length: count }, (_, n) => {
     // Ids may have the same odd text.
     const id = n % 10 === 0 ? `call ${n} ${firstOf(writer.text(), 30)}` : `call-${n}`;
+    writer.exact = n % 4 === 1;
     return oddCall(writer, id, agentIds[n % agentIds.length]);
   });
 }

@@ -35,9 +35,9 @@ TEST(LateDeliveries, WaitForTheNextTimeWithoutAWakeUpWhenTheDatabaseCouldNotBeAs
 TEST(LateDeliveries, AreSignedAgainWhenTheyAreSent) {
   LateDeliveries late;
   auto delivery = std::make_unique<ClaimedDelivery>();
-  delivery->signature = {{"webhook-signature", "v1,old"}};
+  delivery->webhook_headers = {{"webhook-signature", "v1,old"}};
   late.Add(std::move(delivery));
-  EXPECT_THAT(late.TakeAll().at(0)->signature, IsEmpty());
+  EXPECT_THAT(late.TakeAll().at(0)->webhook_headers, IsEmpty());
 }
 
 TEST(LateDeliveries, KeepTheirSlots) {

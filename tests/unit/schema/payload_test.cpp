@@ -168,8 +168,7 @@ TEST(Payload, SendsJsonValuesOfEveryKindAsStored) {
 TEST(Payload, ReplacesMalformedBytesInsideJsonValues) {
   Call call;
   call.analysis.sentiment = "{\"a\": \"\xFF\"}";
-  EXPECT_EQ(BuildPayload(call),
-            R"({"callId":"","callerDetails":{},"callAnalysis":{"sentiment":{"a": "�"}}})");
+  EXPECT_EQ(BuildPayload(call), R"({"callId":"","callerDetails":{},"callAnalysis":{"sentiment":{"a":"�"}}})");
 }
 
 TEST(Payload, SeparatesMembersWhicheverIsFirst) {

@@ -72,16 +72,17 @@ TEST(WebhookId, IsTheHashOfTheCallsIdWhenItWouldBeOver200Bytes) {
             "call_2b1161b698ade72330726c2e546cb9e07f615e92bb8e14b5ba0dc9f7e28d829f");
 }
 
-TEST(SignatureHeaders, AreTheThreeOfStandardWebhooks) {
+TEST(WebhookHeaders, AreTheThreeOfStandardWebhooksWithASecret) {
   const std::vector<Secret> secrets = SecretsOf(kSpecificationSecret);
-  EXPECT_THAT(SignatureHeaders(CallId("c/1"), At(1614265330), "{}", secrets),
+  EXPECT_THAT(WebhookHeaders(CallId("c/1"), At(1614265330), "{}", secrets),
               testing::ElementsAre(
                   Header{"webhook-id", "call_c%2F1"}, Header{"webhook-timestamp", "1614265330"},
                   Header{"webhook-signature", Signature("call_c%2F1", At(1614265330), "{}", secrets)}));
 }
 
-TEST(SignatureHeaders, AreNoneWithoutASecret) {
-  EXPECT_THAT(SignatureHeaders(CallId("c"), At(1), "{}", {}), testing::IsEmpty());
+TEST(WebhookHeaders, AreTheIdAloneWithoutASecret) {
+  EXPECT_THAT(WebhookHeaders(CallId("c"), At(1), "{}", {}),
+              testing::ElementsAre(Header{"webhook-id", "call_c"}));
 }
 
 }  // namespace
