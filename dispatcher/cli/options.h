@@ -2,6 +2,7 @@
 // (POSTCALL_ + upper case) beats TOML file (--config) beats default. Main thread.
 #pragma once
 
+#include <boost/asio/ip/address.hpp>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -29,6 +30,7 @@ struct Options {
   std::chrono::milliseconds timeout{10'000};
   std::vector<egress::Cidr> egress_allow;
   std::vector<egress::Cidr> egress_deny;
+  std::vector<boost::asio::ip::address> source_addresses;  // of this machine; at most one of each family
   std::string ca_file;  // a file that can be read; empty: the system's bundle
   std::string admin_listen = "127.0.0.1:9464";
   std::optional<std::string> admin_token;  // from --admin-token-file; not used yet

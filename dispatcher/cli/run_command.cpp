@@ -103,6 +103,7 @@ dispatch::DispatcherOptions ToDispatcherOptions(const Options& options) {
   made.http.response_body_bytes = static_cast<std::size_t>(options.response_body_bytes);
   made.http.ca_file = options.ca_file;
   made.egress = egress::Policy(options.egress_allow, options.egress_deny);
+  made.sources = http::SourceAddresses(options.source_addresses);
   made.retention_days = options.retention_days;
   made.ledger_days = options.ledger_days;
 

@@ -10,6 +10,7 @@
 #include "dispatcher/admin/listen_address.h"
 #include "dispatcher/cli/read_file.h"
 #include "dispatcher/cli/values.h"
+#include "dispatcher/http/source_addresses.h"
 #include "dispatcher/postgres/database_url.h"
 
 namespace postcall::cli {
@@ -78,6 +79,22 @@ Fault SetSlowShare(Options& options, const Values& values) {
 
 Fault SetTimeout(Options& options, const Values& values) {
   return Set(ParseWhole(values.front(), 1, 10'000), options.timeout);
+}
+
+Fault SetSourceAddresses(Options& options, const Values& values) {
+  options.source_addresses.clear();
+  for (const std::string& value : values) {
+    boost::system::error_code error;
+    const auto source = boost::asio::ip::make_address(value, error);
+    if (error) return "must be an address of this machine, such as 203.0.113.7, one per value";
+    if (const Fault fault = http::SourceAddresses::FaultOf(source))
+      return "must be an address of this machine: " + *fault;
+    if (std::ranges::any_of(options.source_addresses,
+                            [&](const auto& other) { return other.is_v6() == source.is_v6(); }))
+      return "may be given once for IPv4 and once for IPv6";
+    options.source_addresses.push_back(source);
+  }
+  return std::nullopt;
 }
 
 Fault SetCaFile(Options& options, const Values& values) {
@@ -171,6 +188,11 @@ std::vector<Setting> MakeSettings() {
       {"egress-deny", "CIDR",
        "addresses that may not be reached; beats --egress-allow; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_deny>},
+      {"source-address", "ADDRESS",
+       "local address that connections to endpoints come from; repeatable, one IPv4 and one IPv6; commas in "
+       "the "
+       "variable",
+       Kind::kRepeatable, run, false, SetSourceAddresses},
       {"ca-file", "FILE", "PEM bundle of trusted certificates (default: the system's)", Kind::kValue, run,
        false, SetCaFile},
       {"admin-listen", "HOST:PORT", "where /metrics, /healthz and /readyz are (default 127.0.0.1:9464)",

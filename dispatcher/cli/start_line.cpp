@@ -8,9 +8,13 @@
 namespace postcall::cli {
 namespace {
 
-std::string ListOf(const std::vector<egress::Cidr>& ranges) {
+std::string TextOf(const egress::Cidr& range) { return range.ToString(); }
+std::string TextOf(const boost::asio::ip::address& address) { return address.to_string(); }
+
+template <class Item>
+std::string ListOf(const std::vector<Item>& items) {
   std::string list;
-  for (const egress::Cidr& range : ranges) list.append(list.empty() ? "" : ",").append(range.ToString());
+  for (const Item& item : items) list.append(list.empty() ? "" : ",").append(TextOf(item));
   return list.empty() ? "none" : list;
 }
 
@@ -35,6 +39,7 @@ void LogStart(const Options& options, const dispatch::DispatcherOptions& made,
                         {"timeout_ms", made.http.timeout.count()},
                         {"egress_allow", ListOf(options.egress_allow)},
                         {"egress_deny", ListOf(options.egress_deny)},
+                        {"source_address", ListOf(options.source_addresses)},
                         {"ca_file", http::CaFile(made.http.ca_file)},
                         {"retention_days", made.retention_days},
                         {"ledger_days", made.ledger_days},

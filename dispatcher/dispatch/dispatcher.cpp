@@ -13,9 +13,9 @@ Dispatcher::Dispatcher(DispatcherOptions options, metrics::Metrics& metrics)
       id_(DispatcherId::Random()),
       admission_(options_.limits) {
   recorder_ = std::make_unique<Recorder>(options_.database, metrics_, progress_);
-  sender_ =
-      std::make_unique<Sender>(Sender::Options{options_.network_threads, options_.http, options_.egress},
-                               admission_, *recorder_, late_, metrics_, progress_);
+  sender_ = std::make_unique<Sender>(
+      Sender::Options{options_.network_threads, options_.http, options_.egress, options_.sources}, admission_,
+      *recorder_, late_, metrics_, progress_);
   const ClaimContext context{.dispatcher = id_,
                              .instance = options_.instance,
                              .claim_ids = claim_ids_,

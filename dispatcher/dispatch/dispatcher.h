@@ -32,6 +32,7 @@ struct DispatcherOptions {
   int claim_sessions = 2;
   http::EngineOptions http;
   egress::Policy egress;
+  http::SourceAddresses sources;
   int retention_days = 30;
   int ledger_days = 400;
 };

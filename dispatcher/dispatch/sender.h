@@ -27,6 +27,7 @@ class Sender {
     int network_threads = 1;
     http::EngineOptions http;
     egress::Policy egress;
+    http::SourceAddresses sources;
   };
 
   // All arguments except the options outlive the sender. Throws std::runtime_error as http::Engine does.
@@ -74,7 +75,7 @@ class Sender {
   Recorder& recorder_;
   LateDeliveries& late_;
   metrics::Metrics& metrics_;
-  http::Reachability reachability_;
+  http::Reachability reachability_{options_.sources};
   NetworkWatch network_watch_{reachability_};
   std::atomic<SteadyTime> start_before_ = SteadyTime::max();
   Network network_;

@@ -125,7 +125,15 @@ curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
     return CURL_SOCKET_BAD;
   }
   const int fd = ::socket(to.family, to.socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to.protocol);
-  if (fd < 0) facts_.system_error = errno;
+  if (fd < 0) {
+    facts_.system_error = errno;
+    return CURL_SOCKET_BAD;
+  }
+  if (const int error = context_.reachability.sources().Bind(fd, target); error != 0) {
+    facts_.system_error = error;
+    ::close(fd);
+    return CURL_SOCKET_BAD;
+  }
   opened_fd_ = fd;
   return fd;
 }
@@ -277,7 +285,7 @@ int Attempt::SystemError() const {
 
 Route Attempt::RouteAfter(int error) const {
   if (!IsNoRoute(error) && error != EADDRNOTAVAIL) return Route::kNotAsked;
-  if (Reachability::HasRouteTo(facts_.address)) return Route::kExists;
+  if (context_.reachability.HasRouteTo(facts_.address)) return Route::kExists;
   return context_.reachability.MissesRoute(facts_.address) ? Route::kLost : Route::kNever;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <boost/asio/ip/udp.hpp>
+#include <utility>
 
 #include "common/handle.h"
 
@@ -11,23 +12,25 @@ namespace {
 
 using boost::asio::ip::address;
 
-// Addresses for documentation (RFC 5737, RFC 3849): the route to them is the route to the internet.
-bool HasRoute(bool v6) {
-  return Reachability::HasRouteTo(boost::asio::ip::make_address(v6 ? "2001:db8::1" : "192.0.2.1"));
-}
-
 }  // namespace
 
-Reachability::Reachability() {
+Reachability::Reachability(SourceAddresses sources) : sources_(std::move(sources)) {
   had_route_[0] = HasRoute(false);
   had_route_[1] = HasRoute(true);
 }
 
+// Addresses for documentation (RFC 5737, RFC 3849): the route to them is the route to the internet.
+bool Reachability::HasRoute(bool v6) const {
+  return HasRouteTo(boost::asio::ip::make_address(v6 ? "2001:db8::1" : "192.0.2.1"));
+}
+
 // Connecting a UDP socket sends nothing.
-bool Reachability::HasRouteTo(const address& to) {
+bool Reachability::HasRouteTo(const address& to) const {
+  if (!sources_.Reach(to)) return false;
   const boost::asio::ip::udp::endpoint there(to, 9);
   const FileDescriptor probe(::socket(there.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return ::connect(probe.get(), there.data(), static_cast<socklen_t>(there.size())) == 0;
+  return sources_.Bind(probe.get(), to) == 0 &&
+         ::connect(probe.get(), there.data(), static_cast<socklen_t>(there.size())) == 0;
 }
 
 void Reachability::NoteConnected(const address& peer, SteadyTime now) {

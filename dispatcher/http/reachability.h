@@ -10,13 +10,16 @@
 
 #include "common/clock.h"
 #include "common/mutex.h"
+#include "dispatcher/http/source_addresses.h"
 
 namespace postcall::http {
 
 class Reachability {
  public:
-  // Asks the system which families have a route at this moment.
-  Reachability();
+  // Asks the system which families have a route at this moment, from the source addresses.
+  explicit Reachability(SourceAddresses sources = {});
+
+  const SourceAddresses& sources() const { return sources_; }
 
   // Another machine answered: a connection was made or refused, or bytes came.
   void NoteAnswer(SteadyTime now) { answered_at_.store(now, std::memory_order_relaxed); }
@@ -34,7 +37,7 @@ class Reachability {
   void ForgetKnownName();
 
   // Whether the system has a route to the address at this moment. It sends nothing.
-  static bool HasRouteTo(const boost::asio::ip::address& address);
+  bool HasRouteTo(const boost::asio::ip::address& address) const;
 
   // Call it when there is no route to `address`. True when our own network may be at fault: the machine had a
   // route to addresses of that family before, or has none to the other family either. A machine with IPv4
@@ -42,6 +45,10 @@ class Reachability {
   bool MissesRoute(const boost::asio::ip::address& address) const;
 
  private:
+  // Whether the system has a route to the internet at this moment.
+  bool HasRoute(bool v6) const;
+
+  const SourceAddresses sources_;
   std::atomic<SteadyTime> answered_at_{};
   std::atomic<SteadyTime> name_server_at_{};
   std::array<std::atomic<bool>, 2> had_route_{};  // to addresses of IPv4, of IPv6

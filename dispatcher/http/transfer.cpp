@@ -51,7 +51,10 @@ void Transfer::OnAddresses(const Addresses& addresses) {
   for (const auto& address : addresses) {
     if (!context_.policy.Allows(address)) return End(JudgeBlocked());
   }
+  const SourceAddresses& sources = context_.reachability.sources();
   untried_.assign(addresses.rbegin(), addresses.rend());
+  std::erase_if(untried_, [&](const auto& address) { return !sources.Reach(address); });
+  if (untried_.empty()) return End(JudgeNoSource());
   Queue();
 }
 

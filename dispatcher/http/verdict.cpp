@@ -258,6 +258,15 @@ PostResult JudgeBlocked() {
   return Failed(std::move(facts), Outcome::kBlocked, kForbidden);
 }
 
+PostResult JudgeNoSource() {
+  DeliveryResult facts;
+  facts.reached = Reached::kNothing;
+  return Failed(
+      std::move(facts), Outcome::kConnectError,
+      "No connection could be made: the host has only addresses of a family (IPv4 or IPv6) for which "
+      "the dispatcher has no source address.");
+}
+
 PostResult JudgeFault(LocalFault fault) {
   DeliveryResult facts;
   facts.outcome = Outcome::kNotSent;

@@ -26,6 +26,7 @@ PostResult JudgeRehearsal(const AttemptFacts& attempt);
 // There was no attempt, or the attempt could not be made.
 PostResult JudgeLookup(const LookupResult& failed);
 PostResult JudgeBlocked();
+PostResult JudgeNoSource();  // no source address is of the family of the endpoint's addresses
 PostResult JudgeFault(LocalFault fault);
 
 }  // namespace postcall::http

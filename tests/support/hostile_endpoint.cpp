@@ -137,7 +137,9 @@ class HostileEndpoint::Server : public ConnectionHost {
         return;
       }
       const std::size_t number = accepted_++;
-      if (options_.keep_ledger) ledger_.AddConnection();
+      error_code closed_already;
+      const tcp::endpoint from = socket.remote_endpoint(closed_already);
+      if (options_.keep_ledger) ledger_.AddConnection(from.address().to_string());
       const auto connection = std::make_shared<EndpointConnection>(*this, number, std::move(socket));
       open_[number] = connection;
       connection->Start();

@@ -55,11 +55,12 @@ bool RequestLedger::WaitForRequests(std::size_t count, std::chrono::milliseconds
       limit);
 }
 
-std::size_t RequestLedger::AddConnection() {
+std::size_t RequestLedger::AddConnection(std::string from) {
   const std::scoped_lock lock(mutex_);
   ConnectionEntry& entry = connections_.emplace_back();
   entry.number = connections_.size() - 1;
   entry.accepted_at = Steady::now();
+  entry.from = std::move(from);
   changed_.notify_all();
   return entry.number;
 }

@@ -44,6 +44,7 @@ struct RequestEntry {
 struct ConnectionEntry {
   std::size_t number = 0;  // from 0
   SteadyTime accepted_at{};
+  std::string from;  // the address of the other end
   std::size_t requests = 0;
   std::string server_name;               // SNI, TLS only
   std::optional<std::string> tls_error;  // the handshake failed
@@ -67,7 +68,7 @@ class RequestLedger {
   bool WaitForRequests(std::size_t count, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
   // The endpoint calls these.
-  std::size_t AddConnection();  // its number
+  std::size_t AddConnection(std::string from);  // its number
   std::size_t AddRequest(RequestEntry entry);
   void ChangeConnection(std::size_t number, const std::function<void(ConnectionEntry&)>& change);
   void ChangeRequest(std::size_t number, const std::function<void(RequestEntry&)>& change);

@@ -109,6 +109,23 @@ TEST_F(NetworkDown, StartedWithoutARouteItWaits) {
   ExpectDelivered(service, 100);
 }
 
+// An operator moves the address to another machine, or the interface loses it for a while.
+TEST_F(NetworkDown, WithoutItsSourceAddressCallsWait) {
+  AddAgents(20, false);
+  everywhere_.Otherwise(Respond(200, "ok", {{"Connection", "close"}}));
+  const Service service(RunWithNames({"--source-address", "198.51.100.7"}));
+  platform_.CompleteCallsOfAgents("agent-", 20, "before-", 20);
+  ASSERT_TRUE(platform_.WaitUntilSettled());
+  Ip("-4 route add unreachable 198.51.100.7/32 table local");
+  platform_.CompleteCallsOfAgents("agent-", 20, "call-", 100);
+  ASSERT_TRUE(service.WaitForLog("the network is down")) << service.log();
+  EXPECT_EQ(Finished(), "20");
+  Ip("-4 route del unreachable 198.51.100.7/32 table local");
+  ExpectDelivered(service, 120);
+  for (const ConnectionEntry& connection : everywhere_.ledger().Connections())
+    EXPECT_EQ(connection.from, "::ffff:198.51.100.7");
+}
+
 TEST_F(NetworkDown, WithoutANameServerCallsWait) {
   AddAgents(20, true);
   ScriptNames(20, NameAnswer::Kind::kAddresses);

@@ -73,6 +73,7 @@ TEST_F(Options, AreLoggedInOneLineAtTheStartWithTheirEffectiveValues) {
   EXPECT_EQ(line["claim_sessions"], 2);
   EXPECT_EQ(line["egress_allow"], "127.0.0.0/8,10.0.0.0/8");
   EXPECT_EQ(line["egress_deny"], "10.1.0.0/16");
+  EXPECT_EQ(line["source_address"], "none");
   EXPECT_EQ(line["ca_file"], "/etc/ssl/certs/ca-certificates.crt");
   EXPECT_EQ(line["retention_days"], 30);
   EXPECT_EQ(line["ledger_days"], 500);
@@ -107,6 +108,12 @@ TEST_F(Options, EgressDenyOverridesEgressAllow) {
   Deliver({"--egress-deny", "127.0.0.0/16"});
   EXPECT_EQ(Delivery("outcome"), "blocked");
   EXPECT_EQ(endpoint_.ledger().ConnectionCount(), 0U);
+}
+
+TEST_F(Options, SourceAddressIsWhereConnectionsComeFrom) {
+  Deliver({"--source-address", "127.0.0.9"});
+  EXPECT_EQ(Delivery("outcome"), "delivered");
+  EXPECT_EQ(endpoint_.ledger().Connections().at(0).from, "127.0.0.9");
 }
 
 TEST_F(Options, ResponseBodyBytesOfZeroKeepNothing) {

@@ -177,6 +177,56 @@ TEST(Address, IsJudgedAgainAtEachLookup) {
   ExpectBlocked(poster.Send(UrlOf("rebinding.test", endpoint.port())).result);
 }
 
+http::SourceAddresses Sources(const std::vector<std::string>& texts) {
+  std::vector<boost::asio::ip::address> addresses;
+  for (const std::string& text : texts) addresses.push_back(boost::asio::ip::make_address(text));
+  return http::SourceAddresses(addresses);
+}
+
+TEST(SourceAddress, IsTheOneThatConnectionsComeFrom) {
+  HostileEndpoint endpoint;
+  HostileEndpoint endpoint6({.address = "::1", .tls = {}, .on_request = {}});
+  Poster poster({}, LoopbackAllowed(), Sources({"127.0.0.2", "::1"}));
+  EXPECT_EQ(poster.Send(endpoint.Url()).result.outcome, Outcome::kDelivered);
+  EXPECT_EQ(poster.Send(endpoint6.Url()).result.outcome, Outcome::kDelivered);
+  EXPECT_EQ(endpoint.ledger().Connections().at(0).from, "127.0.0.2");
+  EXPECT_EQ(endpoint6.ledger().Connections().at(0).from, "::1");
+  EXPECT_EQ(Poster().Send(endpoint.Url()).result.outcome, Outcome::kDelivered);
+  EXPECT_EQ(endpoint.ledger().Connections().at(1).from, "127.0.0.1") << "without one the system chooses";
+}
+
+// Connections of the other family would come from an address that the customer does not know.
+TEST(SourceAddress, OfOneFamilyIsNeverLeftForAnother) {
+  HostileEndpoint endpoint;
+  HostileEndpoint endpoint6({.address = "::1", .port = endpoint.port(), .tls = {}, .on_request = {}});
+  NameServer names;
+  names.Script("both.test", NameAnswer::Addresses({"::1", "127.0.0.1"}));
+  names.Script("ipv6.test", NameAnswer::Addresses({"::1"}));
+  Poster poster({.name_servers = names.address()}, LoopbackAllowed(), Sources({"127.0.0.2"}));
+  for (const std::string host : {"[::1]", "ipv6.test"}) {
+    const DeliveryResult result = poster.Send(UrlOf(host, endpoint.port())).result;
+    EXPECT_EQ(result.outcome, Outcome::kConnectError);
+    EXPECT_EQ(result.reached, Reached::kNothing);
+    EXPECT_THAT(result.error, HasSubstr("no source address"));
+  }
+  EXPECT_EQ(poster.Send(UrlOf("both.test", endpoint.port())).result.remote_address, "127.0.0.1");
+  EXPECT_EQ(endpoint6.ledger().ConnectionCount(), 0U);
+}
+
+TEST(SourceAddress, ThatThisMachineDoesNotHaveIsAFault) {
+  using boost::asio::ip::make_address;
+  using Sources = http::SourceAddresses;
+  EXPECT_EQ(Sources::FaultOf(make_address("127.0.0.3")), std::nullopt);
+  EXPECT_EQ(Sources::FaultOf(make_address("::1")), std::nullopt);
+  EXPECT_EQ(Sources::FaultOf(make_address("192.0.2.1")), "this machine does not have the address 192.0.2.1");
+  EXPECT_EQ(Sources::FaultOf(make_address("2001:db8::1")),
+            "this machine does not have the address 2001:db8::1");
+  for (const char* other : {"0.0.0.0", "::", "224.0.0.1", "ff02::1", "fe80::1", "::ffff:127.0.0.1"}) {
+    EXPECT_EQ(Sources::FaultOf(make_address(other)),
+              make_address(other).to_string() + " is no address that an endpoint can answer to");
+  }
+}
+
 // Even when the check of names is passed, the last check is made when the socket is opened.
 TEST(Address, IsCheckedAgainWhereTheSocketIsMade) {
   HostileEndpoint endpoint;

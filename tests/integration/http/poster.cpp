@@ -22,7 +22,8 @@ http::PostRequest Request(const std::string& url, std::string body) {
   return {.url = *parsed, .headers = {}, .body = std::move(body), .send_before = Steady::now() + 10s};
 }
 
-Poster::Poster(http::EngineOptions options, egress::Policy policy) : policy_(std::move(policy)) {
+Poster::Poster(http::EngineOptions options, egress::Policy policy, http::SourceAddresses sources)
+    : policy_(std::move(policy)), reachability_(std::move(sources)) {
   std::signal(SIGPIPE, SIG_IGN);
   if (options.ca_file.empty()) options.ca_file = Authority().ca_file();
   engine_ = std::make_unique<http::Engine>(loop_, policy_, reachability_, metrics_, std::move(options));

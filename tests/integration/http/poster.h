@@ -28,7 +28,8 @@ http::PostRequest Request(const std::string& url, std::string body = R"({"callId
 
 class Poster {
  public:
-  explicit Poster(http::EngineOptions options = {}, egress::Policy policy = LoopbackAllowed());
+  explicit Poster(http::EngineOptions options = {}, egress::Policy policy = LoopbackAllowed(),
+                  http::SourceAddresses sources = {});
 
   // Sends one POST and waits until it is over.
   http::PostResult Send(http::PostRequest request);

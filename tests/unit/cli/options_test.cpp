@@ -126,6 +126,10 @@ TEST(CommandLine, RepeatableOptionTakesOneValueEachTime) {
             2u);
   EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8", "11.0.0.0/8"}), HasSubstr("run takes only options"));
   EXPECT_THAT(Bad({"run", "--egress-deny", "10.0.0.0/8,11.0.0.0/8"}), HasSubstr("one per value"));
+  EXPECT_EQ(Good({"run", "--source-address", "127.0.0.1", "--source-address", "::1"}).source_addresses.size(),
+            2u);
+  EXPECT_EQ(Bad({"run", "--source-address", "127.0.0.1", "--source-address", "127.0.0.2"}),
+            "--source-address may be given once for IPv4 and once for IPv6");
 }
 
 TEST(CommandLine, ControlCharactersStillMakeOneLine) {

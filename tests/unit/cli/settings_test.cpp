@@ -39,6 +39,10 @@ const std::vector<Case> kCases = {
      {"10.0.0.0/33", "10.0.0.1/8", "intranet"},
      "ranges such as 10.0.0.0/8"},
     {"egress-deny", {"8.8.8.8/32"}, {"8.8.8.8.8"}, "ranges such as 10.0.0.0/8"},
+    {"source-address",
+     {"127.0.0.1", "::1"},
+     {"localhost", "127.0.0.1/32", "0.0.0.0", "192.0.2.1"},
+     "an address of this machine"},
     {"admin-listen",
      {"127.0.0.1:0", "[::]:9464"},
      {"9464", ":9464", "::1:1", "h:65536"},
@@ -98,6 +102,7 @@ TEST(Settings, HaveTheDefaultsOfTheContract) {
   EXPECT_EQ(options.timeout.count(), 10'000);
   EXPECT_TRUE(options.egress_allow.empty());
   EXPECT_TRUE(options.egress_deny.empty());
+  EXPECT_TRUE(options.source_addresses.empty());
   EXPECT_EQ(options.ca_file, "");
   EXPECT_EQ(options.admin_listen, "127.0.0.1:9464");
   EXPECT_EQ(options.admin_token, std::nullopt);
@@ -125,6 +130,7 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
       {"timeout-ms", "500"},
       {"egress-allow", "10.0.0.0/8"},
       {"egress-deny", "10.1.0.0/16"},
+      {"source-address", "127.0.0.1"},
       {"ca-file", bundle.path()},
       {"admin-listen", "[::1]:1"},
       {"admin-token-file", token.path()},
@@ -159,6 +165,8 @@ TEST(Settings, AreEachSetByFlagVariableAndFile) {
     EXPECT_EQ(options.egress_allow.front().ToString(), "10.0.0.0/8");
     ASSERT_EQ(options.egress_deny.size(), 1u);
     EXPECT_EQ(options.egress_deny.front().ToString(), "10.1.0.0/16");
+    ASSERT_EQ(options.source_addresses.size(), 1u);
+    EXPECT_EQ(options.source_addresses.front().to_string(), "127.0.0.1");
     EXPECT_EQ(options.ca_file, bundle.path());
     EXPECT_EQ(options.admin_listen, "[::1]:1");
     EXPECT_EQ(options.admin_token, "secret-token");
