@@ -46,8 +46,8 @@ CREATE TABLE webhook_outbox (
 );
 ALTER SEQUENCE webhook_delivery_id_seq OWNED BY webhook_outbox.id;
 
--- The claim looks up the rows of an agent in this index, and the walk steps through it from agent to agent. Calls that
--- wait for their analysis are not in it, so that neither steps over them, however many they are. The feed first makes
+-- The claim looks up the rows of an agent in this index. Calls that wait for their analysis are not in it, so that the
+-- claim does not step over them, however many they are. The feed first makes
 -- those due whose wait is over; it finds them in the second index. It reads the newest rows by the primary key.
 CREATE INDEX webhook_outbox_ready ON webhook_outbox (agent_id, due_at, id) WHERE NOT awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_due ON webhook_outbox (due_at) WHERE awaits_analysis;

@@ -229,6 +229,10 @@ ExitCode RunCommand(const Options& options) {
         "--max-in-flight is lowered because of the limit of open files; raise that limit (ulimit -n)",
         {{"wanted", options.max_in_flight}, {"now", made.limits.in_flight}});
   }
+  for (const std::string& missing : made.sources.Missing()) {
+    log::Warning("this machine does not have its source address, calls wait until it does (--source-address)",
+                 {{"address", missing}});
+  }
   if (options.admin_token) log::Warning("--admin-token-file is not used yet and protects nothing");
   if (look.facts && look.facts->remark) log::Warning(*look.facts->remark, {{"server", look.facts->server}});
   LogStart(options, made, admin->address(), look.facts);

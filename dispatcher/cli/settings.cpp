@@ -87,8 +87,8 @@ Fault SetSourceAddresses(Options& options, const Values& values) {
     boost::system::error_code error;
     const auto source = boost::asio::ip::make_address(value, error);
     if (error) return "must be an address of this machine, such as 203.0.113.7, one per value";
-    if (const Fault fault = http::SourceAddresses::FaultOf(source))
-      return "must be an address of this machine: " + *fault;
+    if (!http::SourceAddresses::CanBeAnswered(source))
+      return "must be an address of this machine to which an endpoint can answer";
     if (std::ranges::any_of(options.source_addresses,
                             [&](const auto& other) { return other.is_v6() == source.is_v6(); }))
       return "may be given once for IPv4 and once for IPv6";

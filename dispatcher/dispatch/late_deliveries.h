@@ -23,7 +23,7 @@ class LateDeliveries {
   }
 
   void Add(ClaimedDeliveryPtr delivery) {
-    delivery->webhook_headers.clear();  // they have the time of signing: it is signed again
+    delivery->webhook_headers.clear();  // a signature has its time, so it is made again
     const MutexLock lock(mutex_);
     waiting_.push_back(std::move(delivery));
     if (waker_) waker_();

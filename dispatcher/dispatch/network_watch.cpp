@@ -19,6 +19,8 @@ std::string FaultSentence(NetworkSign sign) {
       break;
     case NetworkSign::kNoRoute:
       return "the network is down: there is no route to any endpoint";
+    case NetworkSign::kNoSource:
+      return "the network is down: this machine does not have its source address (--source-address)";
     case NetworkSign::kNoNameServer:
       return "the network is down: no name server resolves the name of any endpoint";
     case NetworkSign::kSilence:
@@ -29,7 +31,8 @@ std::string FaultSentence(NetworkSign sign) {
 
 // An answer from this time on shows that this failure was not the network's.
 SteadyTime AnswerCountsFrom(const FailedDelivery& failed) {
-  if (failed.post.sign == NetworkSign::kNoRoute) return failed.failed_at;
+  if (failed.post.sign == NetworkSign::kNoRoute || failed.post.sign == NetworkSign::kNoSource)
+    return failed.failed_at;
   const auto took = std::chrono::duration_cast<Steady::duration>(
       std::chrono::duration<double, std::milli>(failed.post.result.times.total));
   return failed.failed_at - std::min<Steady::duration>(took, kSilenceEndsWithin);
@@ -50,6 +53,7 @@ bool NetworkWatch::MayBeOurs(const std::string& endpoint, const http::PostResult
     case NetworkSign::kNone:
       return false;
     case NetworkSign::kNoRoute:
+    case NetworkSign::kNoSource:
     case NetworkSign::kNoNameServer:
       return true;
     case NetworkSign::kSilence: {
@@ -76,7 +80,7 @@ NetworkWatch::Found NetworkWatch::Decide(SteadyTime now) {
   }
   std::erase_if(kept_, [&](FailedDelivery& failed) {
     if (!IsDisproved(failed)) return false;
-    found.endpoints.push_back(std::move(failed));
+    Acquit(std::move(failed), found);
     return true;
   });
   if (fault_.empty() && IsDown(now)) {
@@ -91,10 +95,15 @@ NetworkWatch::Found NetworkWatch::Decide(SteadyTime now) {
   }
   std::erase_if(kept_, [&](FailedDelivery& failed) {
     if (now - failed.failed_at < kKeepFor) return false;
-    found.endpoints.push_back(std::move(failed));
+    Acquit(std::move(failed), found);
     return true;
   });
   return found;
+}
+
+// The network as a whole is not the reason.
+void NetworkWatch::Acquit(FailedDelivery failed, Found& found) {
+  (failed.post.sign == NetworkSign::kNoSource ? found.sources : found.endpoints).push_back(std::move(failed));
 }
 
 // A name server that answers is asked for a name that it knows (NameToAskFor). Where there is such a name,

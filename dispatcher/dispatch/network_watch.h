@@ -49,6 +49,7 @@ class NetworkWatch {
   struct Found {
     std::vector<FailedDelivery> endpoints;  // their failures are the endpoints' own
     std::vector<FailedDelivery> networks;   // our network is down: these deliveries are requeued
+    std::vector<FailedDelivery> sources;  // the network is up, but a source address is missing: requeued, too
     std::vector<FailedDelivery> undecided;  // the dispatcher stops before it is known: requeued, too
     bool went_down = false;
     bool came_up = false;
@@ -66,6 +67,7 @@ class NetworkWatch {
   void StopKeeping();
 
  private:
+  static void Acquit(FailedDelivery failed, Found& found);
   bool IsDisproved(const FailedDelivery& failed) const;
   bool IsDown(SteadyTime now) const REQUIRES(mutex_);
   void ForgetUnknown(SteadyTime now) REQUIRES(mutex_);

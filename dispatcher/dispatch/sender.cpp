@@ -60,8 +60,8 @@ void Sender::Stop() {
 
 void Sender::Send(ClaimedDeliveryPtr delivery) {
   if (Steady::now() >= start_before_.load()) return Requeue(std::move(delivery));
-  const bool is_signed = !delivery->webhook_headers.empty();
-  if (!is_signed &&
+  const bool has_headers = !delivery->webhook_headers.empty();
+  if (!has_headers &&
       delivery->body.size() * delivery->destination->target().secrets.size() > kSignedByNetwork) {
     boost::asio::post(signer_, [this, delivery = std::move(delivery)]() mutable {
       if (Steady::now() >= start_before_.load()) return Requeue(std::move(delivery));
@@ -155,6 +155,11 @@ void Sender::LookAtNetwork(SteadyTime now) {
   }
   for (FailedDelivery& failed : found.networks) {
     metrics_.local_faults(LocalFault::kNetwork).Increment();
+    Requeue(std::move(failed.delivery));
+  }
+  for (FailedDelivery& failed : found.sources) {
+    metrics_.local_faults(LocalFault::kNetwork).Increment();
+    admission_.PauseEndpoint(failed.delivery->destination->endpoint, now + kPauseAfterFault);
     Requeue(std::move(failed.delivery));
   }
   for (FailedDelivery& failed : found.undecided) Requeue(std::move(failed.delivery));

@@ -130,6 +130,7 @@ curl_socket_t Attempt::OpenSocket(const curl_sockaddr& to) {
     return CURL_SOCKET_BAD;
   }
   if (const int error = context_.reachability.sources().Bind(fd, target); error != 0) {
+    source_missing_ = error == ENETUNREACH;
     facts_.system_error = error;
     ::close(fd);
     return CURL_SOCKET_BAD;
@@ -284,6 +285,7 @@ int Attempt::SystemError() const {
 }
 
 Route Attempt::RouteAfter(int error) const {
+  if (source_missing_) return Route::kNoSource;
   if (!IsNoRoute(error) && error != EADDRNOTAVAIL) return Route::kNotAsked;
   if (context_.reachability.HasRouteTo(facts_.address)) return Route::kExists;
   return context_.reachability.MissesRoute(facts_.address) ? Route::kLost : Route::kNever;

@@ -148,6 +148,7 @@ class Attempt {
   AttemptFacts facts_;  // only the facts that this class itself sees
   Response response_;
   TlsWatch tls_;
+  bool source_missing_ = false;
   bool paused_ = false;  // more than kMaxWireBytes came
   int watched_socket_ = -1;
   bool sends_only_ = false;  // libcurl waits only until the socket is writable

@@ -29,8 +29,9 @@ enum class AttemptState {
 enum class Route {
   kNotAsked,
   kExists,
-  kLost,   // this machine's own network may be down (Reachability::MissesRoute)
-  kNever,  // this machine never had a route to addresses of that family
+  kLost,      // this machine's own network may be down (Reachability::MissesRoute)
+  kNever,     // this machine never had a route to addresses of that family
+  kNoSource,  // this machine does not have its source address
 };
 
 struct AttemptFacts {

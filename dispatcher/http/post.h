@@ -29,6 +29,7 @@ struct PostRequest {
 enum class NetworkSign {
   kNone,          // nothing, or that the network works
   kNoRoute,       // the system has no route to any address of the endpoint
+  kNoSource,      // this machine does not have its source address: a proof, unlike the others
   kNoNameServer,  // no name server answered, or those that answered had failed themselves
   kSilence,       // no answer to the connect came in time
 };

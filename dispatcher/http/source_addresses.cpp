@@ -5,7 +5,6 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
-#include <system_error>
 
 #include "common/handle.h"
 
@@ -24,10 +23,8 @@ int BindTo(const address& source, int socket) {
   return ::bind(socket, here.data(), static_cast<socklen_t>(here.size())) == 0 ? 0 : errno;
 }
 
-bool CanBeAnswered(const address& source) {
-  if (source.is_unspecified() || source.is_multicast()) return false;
-  return source.is_v4() || (!source.to_v6().is_link_local() && !source.to_v6().is_v4_mapped());
-}
+// Connections there are made over IPv4.
+bool IsMapped(const address& to) { return to.is_v6() && to.to_v6().is_v4_mapped(); }
 
 }  // namespace
 
@@ -35,21 +32,34 @@ SourceAddresses::SourceAddresses(const std::vector<address>& addresses) {
   for (const address& source : addresses) sources_[source.is_v6() ? 1 : 0] = source;
 }
 
-std::optional<std::string> SourceAddresses::FaultOf(const address& source) {
-  const std::string text = source.to_string();
-  if (!CanBeAnswered(source)) return text + " is no address that an endpoint can answer to";
-  const FileDescriptor socket(::socket(source.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int error = socket ? BindTo(source, socket.get()) : errno;
-  if (error == 0) return std::nullopt;
-  if (error == EADDRNOTAVAIL) return "this machine does not have the address " + text;
-  return text + ": " + std::generic_category().message(error);
+bool SourceAddresses::CanBeAnswered(const address& source) {
+  if (source.is_unspecified() || source.is_multicast()) return false;
+  if (source.is_v4()) return source.to_v4() != boost::asio::ip::address_v4::broadcast();
+  return !source.to_v6().is_link_local() && !IsMapped(source);
+}
+
+std::vector<std::string> SourceAddresses::Missing() const {
+  std::vector<std::string> missing;
+  for (const Source& source : sources_) {
+    if (!source) continue;
+    const FileDescriptor socket(
+        ::socket(source->is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (socket && BindTo(*source, socket.get()) == EADDRNOTAVAIL) missing.push_back(source->to_string());
+  }
+  return missing;
+}
+
+const SourceAddresses::Source& SourceAddresses::For(const address& to) const {
+  return sources_[to.is_v6() && !IsMapped(to) ? 1 : 0];
 }
 
 bool SourceAddresses::Reach(const address& to) const { return For(to) || (!sources_[0] && !sources_[1]); }
 
 int SourceAddresses::Bind(int socket, const address& to) const {
   const Source& source = For(to);
-  const int error = source ? BindTo(*source, socket) : 0;
+  if (!source) return 0;
+  const int error =
+      BindTo(IsMapped(to) ? make_address_v6(boost::asio::ip::v4_mapped, source->to_v4()) : *source, socket);
   switch (error) {
     case EADDRNOTAVAIL:
       return ENETUNREACH;

@@ -14,11 +14,15 @@ class SourceAddresses {
  public:
   // None: the system chooses for each connection.
   SourceAddresses() = default;
-  // At most one of each family, such as FaultOf accepts.
+  // At most one of each family.
   explicit SourceAddresses(const std::vector<boost::asio::ip::address>& addresses);
 
-  // Why no connection can come from `address` at this moment, the end of a sentence; none if one can.
-  static std::optional<std::string> FaultOf(const boost::asio::ip::address& address);
+  // Whether an endpoint can answer to `address`: it is the address of one machine.
+  static bool CanBeAnswered(const boost::asio::ip::address& address);
+
+  // Those that this machine does not have at this moment, as text. Where net.ipv4.ip_nonlocal_bind is set,
+  // the system takes any address for its own.
+  std::vector<std::string> Missing() const;
 
   // Whether connections may go to addresses of the family of `to`. With a source address of the other family
   // only, they may not, because they would come from an address that the customer does not know.
@@ -30,7 +34,7 @@ class SourceAddresses {
 
  private:
   using Source = std::optional<boost::asio::ip::address>;
-  const Source& For(const boost::asio::ip::address& to) const { return sources_[to.is_v6() ? 1 : 0]; }
+  const Source& For(const boost::asio::ip::address& to) const;
 
   std::array<Source, 2> sources_;  // IPv4, IPv6
 };

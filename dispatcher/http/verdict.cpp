@@ -114,6 +114,8 @@ NetworkSign SignOf(const AttemptFacts& attempt) {
       return NetworkSign::kSilence;
     case Route::kLost:
       return NetworkSign::kNoRoute;
+    case Route::kNoSource:
+      return NetworkSign::kNoSource;
     case Route::kNotAsked:
     case Route::kNever:
       break;

@@ -50,7 +50,7 @@ struct Claimer {
 // What a claim asks for of one agent.
 struct AgentShare {
   AgentId agent_id;
-  RowPosition from;           // no ready row of the agent comes before it
+  RowPosition from;           // no ready row of the agent that was seen comes before it
   int max_rows = 0;           // at least 1
   bool is_full_share = true;  // otherwise it is less because the agent has fewer slots
 };

@@ -50,7 +50,7 @@ class ReadyFeed {
 // many dead rows there are. A walk finds each row that is ready while it lasts, unless a transaction writes
 // it meanwhile.
 struct WalkedRows {
-  std::vector<ReadyRow> rows;  // `at` is no later than the first row of that agent
+  std::vector<ReadyRow> rows;  // `at` is no later than the first row of that agent in these pages
   bool at_end = false;         // there are no more pages
 };
 WalkedRows WalkOutbox(postgres::Session& session, std::int64_t first_page, int pages);

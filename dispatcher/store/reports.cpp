@@ -9,7 +9,8 @@
 namespace postcall::store {
 namespace {
 
-// Reads the table and no index: a scan passes dead rows, which an open report keeps, many times as fast.
+// Reads the whole table, whatever the cap, and no index: a scan passes dead rows, which an open report keeps,
+// many times as fast.
 constexpr const char* kWaiting = R"sql(
     SELECT least(count(*), $1::bigint) AS depth,
            coalesce(greatest(extract(epoch FROM clock_timestamp() - min(due_at)), 0), 0)::float8 AS oldest_age
@@ -23,7 +24,7 @@ constexpr const char* kCloseHours = "SELECT webhook_close_hours()";
 }  // namespace
 
 OutboxSample SampleOutbox(postgres::Session& session) {
-  postgres::Transaction transaction(session, kChore);
+  postgres::Transaction transaction(session, kChoreScan);
   const pqxx::row row = transaction.Exec(kWaiting, OutboxSample::kDepthCap)[0];
   return {row["depth"].as<std::int64_t>(), row["oldest_age"].as<double>()};
 }

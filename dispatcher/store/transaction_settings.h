@@ -21,7 +21,8 @@ inline constexpr postgres::Settings kLookUps{.planner = R"sql(
            set_config('enable_sort', 'off', true)
 )sql"};
 
-// For a statement that reads some pages of a table. Each other plan would read the table whole.
+// For a statement that reads some pages of a table. Each other plan would read the whole table or an
+// index.
 inline constexpr postgres::Settings kByPages{.planner = R"sql(
            set_config('enable_tidscan', 'on', true),
            set_config('enable_hashagg', 'on', true),
@@ -36,6 +37,10 @@ inline constexpr std::chrono::seconds kChoreLimit{20};
 inline constexpr postgres::Settings kChore{.statement_limit = kChoreLimit};
 inline constexpr postgres::Settings kChoreLookUps{.planner = kLookUps.planner,
                                                   .statement_limit = kChoreLimit};
+
+// For a statement that reads a whole table, beside the claims: no worker helps it.
+inline constexpr postgres::Settings kChoreScan{
+    .planner = "set_config('max_parallel_workers_per_gather', '0', true)", .statement_limit = kChoreLimit};
 
 // For statements that join a batch of keys to the log. The rows are found by the moments of their claims
 // and then matched in a hash: a nested loop would look through the whole batch for each row. They are

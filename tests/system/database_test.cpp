@@ -202,8 +202,9 @@ TEST_F(Database, TakesNoOutcomesAndNoMoreCallsAreSent) {
   const Service service(Run({"--max-in-flight", "100"}));
   ASSERT_TRUE(service.WaitUntilReady());
   platform_.Query(
-      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-      " $$ BEGIN RAISE USING ERRCODE = 'lock_not_available'; END $$");
+      "CREATE TABLE refusing AS SELECT; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " IF EXISTS (SELECT FROM refusing) THEN RAISE USING ERRCODE = 'lock_not_available'; END IF;"
+      " RETURN NEW; END $$");
   platform_.Query(
       "CREATE TRIGGER refuse BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()");
   CompleteCalls("call-", 1000);
@@ -212,7 +213,7 @@ TEST_F(Database, TakesNoOutcomesAndNoMoreCallsAreSent) {
   std::this_thread::sleep_for(2s);  // in this time no more may be sent
   EXPECT_LE(endpoint_.ledger().RequestCount(), 200U);
   EXPECT_EQ(service.Get("/healthz").status, 200);
-  platform_.Query("DROP TRIGGER refuse ON webhook_deliveries");
+  platform_.Query("DELETE FROM refusing");
   ExpectAllDelivered({&service});
 }
 

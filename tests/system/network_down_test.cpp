@@ -126,6 +126,24 @@ TEST_F(NetworkDown, WithoutItsSourceAddressCallsWait) {
     EXPECT_EQ(connection.from, "::ffff:198.51.100.7");
 }
 
+// One endpoint proves nothing about the network, but the missing address does.
+TEST_F(NetworkDown, WithoutItsSourceAddressTheCallsOfOneEndpointWaitToo) {
+  AddAgents(1, false);
+  platform_.AddAgent("ipv6", everywhere_.Url("/hook", "[2606:2800:220:1::1]"));
+  Ip("-4 route add unreachable 198.51.100.7/32 table local");
+  const Service service(
+      RunWithNames({"--source-address", "198.51.100.7", "--source-address", "2606:2800:220:2::7"}));
+  EXPECT_TRUE(service.WaitForLog("this machine does not have its source address")) << service.log();
+  platform_.CompleteCalls("agent-1", "call-", 5);
+  platform_.CompleteCalls("ipv6", "ipv6-", 5);
+  ASSERT_TRUE(platform_.WaitForValue(
+      "SELECT count(*) FROM webhook_deliveries WHERE agent_id = 'ipv6' AND outcome = 'delivered'", "5"));
+  ASSERT_TRUE(platform_.WaitForValue("SELECT count(*) >= 5 FROM requeued", "t"));
+  EXPECT_EQ(Finished(), "5");
+  Ip("-4 route del unreachable 198.51.100.7/32 table local");
+  ExpectDelivered(service, 10);
+}
+
 TEST_F(NetworkDown, WithoutANameServerCallsWait) {
   AddAgents(20, true);
   ScriptNames(20, NameAnswer::Kind::kAddresses);

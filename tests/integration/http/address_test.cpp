@@ -213,18 +213,35 @@ TEST(SourceAddress, OfOneFamilyIsNeverLeftForAnother) {
   EXPECT_EQ(endpoint6.ledger().ConnectionCount(), 0U);
 }
 
-TEST(SourceAddress, ThatThisMachineDoesNotHaveIsAFault) {
-  using boost::asio::ip::make_address;
-  using Sources = http::SourceAddresses;
-  EXPECT_EQ(Sources::FaultOf(make_address("127.0.0.3")), std::nullopt);
-  EXPECT_EQ(Sources::FaultOf(make_address("::1")), std::nullopt);
-  EXPECT_EQ(Sources::FaultOf(make_address("192.0.2.1")), "this machine does not have the address 192.0.2.1");
-  EXPECT_EQ(Sources::FaultOf(make_address("2001:db8::1")),
-            "this machine does not have the address 2001:db8::1");
-  for (const char* other : {"0.0.0.0", "::", "224.0.0.1", "ff02::1", "fe80::1", "::ffff:127.0.0.1"}) {
-    EXPECT_EQ(Sources::FaultOf(make_address(other)),
-              make_address(other).to_string() + " is no address that an endpoint can answer to");
-  }
+TEST(SourceAddress, ThatThisMachineDoesNotHaveIsAFaultOfItsNetwork) {
+  HostileEndpoint endpoint;
+  const http::SourceAddresses lost = Sources({"192.0.2.1", "::1"});
+  EXPECT_THAT(lost.Missing(), ::testing::ElementsAre("192.0.2.1"));
+  Poster poster({}, LoopbackAllowed(), lost);
+  const http::PostResult result = poster.Send(endpoint.Url());
+  EXPECT_EQ(result.sign, http::NetworkSign::kNoSource);
+  EXPECT_EQ(result.fault, std::nullopt);
+  EXPECT_EQ(result.result.reached, Reached::kNothing);
+  EXPECT_EQ(endpoint.ledger().ConnectionCount(), 0U);
+}
+
+TEST(SourceAddress, OfIpv4IsUsedForIpv4WrittenAsIpv6) {
+  HostileEndpoint endpoint;
+  Poster poster({}, egress::Policy({*egress::ParseCidr("127.0.0.0/8")}, {}), Sources({"127.0.0.2"}));
+  const DeliveryResult result = poster.Send(UrlOf("[::ffff:127.0.0.1]", endpoint.port())).result;
+  EXPECT_EQ(result.outcome, Outcome::kDelivered) << result.error;
+  EXPECT_EQ(endpoint.ledger().Connections().at(0).from, "127.0.0.2");
+}
+
+TEST(SourceAddress, IsOneThatAnEndpointCanAnswerTo) {
+  const auto can = [](const char* text) {
+    return http::SourceAddresses::CanBeAnswered(boost::asio::ip::make_address(text));
+  };
+  for (const char* one : {"127.0.0.1", "203.0.113.7", "10.0.0.1", "::1", "2001:db8::1", "fd00::1"})
+    EXPECT_TRUE(can(one)) << one;
+  for (const char* other :
+       {"0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "fe80::1", "::ffff:127.0.0.1"})
+    EXPECT_FALSE(can(other)) << other;
 }
 
 // Even when the check of names is passed, the last check is made when the socket is opened.

@@ -53,6 +53,26 @@ TEST_F(NetworkWatching, FewerEndpointsFailByThemselves) {
   EXPECT_EQ(watch_.fault(), std::nullopt);
 }
 
+// It is never the endpoint's fault, however few endpoints there are.
+TEST_F(NetworkWatching, WithoutItsSourceAddressACallIsRequeued) {
+  Fail("a", NetworkSign::kNoSource, start_);
+  auto found = watch_.Decide(start_ + NetworkWatch::kKeepFor);
+  EXPECT_EQ(found.sources.size(), 1U);
+  EXPECT_TRUE(found.endpoints.empty());
+
+  FailThree(NetworkSign::kNoSource, start_);
+  reachability_.NoteAnswer(start_ + 10ms);  // over the other family
+  found = watch_.Decide(start_ + 11ms);
+  EXPECT_EQ(found.sources.size(), 3U);
+  EXPECT_FALSE(found.went_down);
+
+  FailThree(NetworkSign::kNoSource, start_ + 20ms);
+  found = watch_.Decide(start_ + 20ms + NetworkWatch::kGrace);
+  EXPECT_TRUE(found.went_down);
+  EXPECT_EQ(found.networks.size(), 3U);
+  EXPECT_NE(watch_.fault().value_or("").find("source address"), std::string::npos);
+}
+
 TEST_F(NetworkWatching, AnAnswerThatCameLaterClearsTheNetworkAtOnce) {
   FailThree(NetworkSign::kNoRoute, start_);
   reachability_.NoteAnswer(start_ + 10ms);
