@@ -1,5 +1,5 @@
 -- The bodies that the dispatcher builds from these calls, one per line, for the loop that has no database.
--- Run it with psql --no-align --tuples-only.
+-- Run it with psql --no-align --tuples-only. The strings in calls.sql have no white space behind a colon or a comma.
 SELECT row_to_json(body)
   FROM (
     SELECT s.call_id AS "callId", s.recording_uri AS "recordingUri", s.transcript_uri AS "transcriptUri",
@@ -10,6 +10,7 @@ SELECT row_to_json(body)
                      s.best_time_to_call AS "bestTimeToCall", s.language) AS details) AS "callerDetails",
            (SELECT row_to_json(analysis) FROM (
               SELECT s.summary, s.mood, s.score, s.call_outcome AS "callOutcome", s.classification,
-                     s.interests_and_needs AS "interestsAndNeeds", s.action_items AS "actionItems",
-                     s.sentiment) AS analysis) AS "callAnalysis"
+                     replace(replace(s.interests_and_needs::text, ': ', ':'), ', ', ',')::json AS "interestsAndNeeds",
+                     replace(replace(s.action_items::text, ': ', ':'), ', ', ',')::json AS "actionItems",
+                     replace(replace(s.sentiment::text, ': ', ':'), ', ', ',')::json AS sentiment) AS analysis) AS "callAnalysis"
       FROM webhook_source AS s) AS body;
