@@ -47,8 +47,8 @@ CREATE TABLE webhook_outbox (
 ALTER SEQUENCE webhook_delivery_id_seq OWNED BY webhook_outbox.id;
 
 -- The claim looks up the rows of an agent in this index. Calls that wait for their analysis are not in it, so that the
--- claim does not step over them, however many they are. The feed first makes
--- those due whose wait is over; it finds them in the second index. It reads the newest rows by the primary key.
+-- claim does not step over them, however many they are. The feed first makes those due whose wait is over; it finds them
+-- in the second index. It reads the newest rows by the primary key.
 CREATE INDEX webhook_outbox_ready ON webhook_outbox (agent_id, due_at, id) WHERE NOT awaits_analysis;
 CREATE INDEX webhook_outbox_awaiting_due ON webhook_outbox (due_at) WHERE awaits_analysis;
 -- The next three are empty unless postcall.wait_for is set. The first is for webhook_release_hinted, the others are for

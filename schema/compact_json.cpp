@@ -1,15 +1,14 @@
 #include "schema/compact_json.h"
 
-#include <algorithm>
 #include <cstddef>
 
 namespace postcall {
 namespace {
 
-// `at` is behind the opening quote. Returns the position behind the closing one.
+// `at` is behind the opening quote. Returns the position behind the closing one, or behind the end.
 std::size_t EndOfString(std::string_view json, std::size_t at) {
   while (at < json.size() && json[at] != '"') at += json[at] == '\\' ? 2 : 1;
-  return std::min(at + 1, json.size());
+  return at + 1;
 }
 
 }  // namespace

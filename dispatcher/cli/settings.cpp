@@ -189,9 +189,7 @@ std::vector<Setting> MakeSettings() {
        "addresses that may not be reached; beats --egress-allow; repeatable; commas in the variable",
        Kind::kRepeatable, run, false, SetRanges<&Options::egress_deny>},
       {"source-address", "ADDRESS",
-       "local address that connections to endpoints come from; repeatable, one IPv4 and one IPv6; commas in "
-       "the "
-       "variable",
+       "local address that connections come from; repeatable, one IPv4, one IPv6; commas in the variable",
        Kind::kRepeatable, run, false, SetSourceAddresses},
       {"ca-file", "FILE", "PEM bundle of trusted certificates (default: the system's)", Kind::kValue, run,
        false, SetCaFile},
